@@ -1,0 +1,127 @@
+"""What was decided on one mail, and why: the receipt that is stored, printed, and explained (row N2)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from triaged.domain import notices
+from triaged.domain.references import Reference
+
+
+class Verdict(StrEnum):
+    """What became of the mail (INTERFACE §4 `decision`)."""
+
+    TICKET = "ticket"
+    UPDATE = "update"
+    ORDER = "order"
+    REQUEST = "request"
+    BOUNCE = "bounce"
+    IGNORE = "ignore"
+    DUPLICATE = "duplicate"
+    QUARANTINE = "quarantine"
+
+
+class Reason(StrEnum):
+    """Why: the first that applies, in this order (INTERFACE §4; docs/reasons.md explains each to an operator)."""
+
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too_large"
+    OWN_MAIL = "own_mail"
+    DELIVERY_REPORT = "delivery_report"
+    AUTO_REPLY = "auto_reply"
+    MAILING_LIST = "mailing_list"
+    UNAUTHENTICATED_SENDER = "unauthenticated_sender"
+    REPLY = "reply"
+    UNKNOWN_SENDER = "unknown_sender"
+    UNLINKED_PARTNER = "unlinked_partner"
+    NO_CUSTOMER_REFERENCE = "no_customer_reference"
+    UNKNOWN_CUSTOMER = "unknown_customer"
+    CONFLICTING_REFERENCES = "conflicting_references"
+    EXCLUDED_SERVICE = "excluded_service"
+    LARGE_ACCOUNT = "large_account"
+    KEY_ACCOUNT = "key_account"
+    STANDARD_ACCOUNT = "standard_account"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who wrote: `partner` is the registered partner's name or empty."""
+
+    address: str
+    partner: str = ""
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFound:
+    """The one account that the evidence agrees on; `via` is the strongest kind that agreed."""
+
+    zoid: str
+    name: str
+    via: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule with its inputs, for `explain`: what was asked, what was found."""
+
+    rule: str
+    finding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The whole decision on one mail."""
+
+    verdict: Verdict
+    reason: Reason
+    desk: str
+    region: str
+    locale: str
+    sender: Sender | None = None
+    evidence: tuple[Reference, ...] = ()
+    account: AccountFound | None = None
+    service: str = ""
+    licences: int | None = None
+    tier: str = ""
+    severity: str = ""
+    priority: bool = False
+    missing: tuple[str, ...] = ()
+    notices: tuple[notices.Notice, ...] = ()
+    ticket: str = ""
+    review: bool = False
+    primary_customer_email: str = ""
+    steps: tuple[Step, ...] = ()
+    excluded: tuple[Step, ...] = ()  # evidence seen and not counted, and why
+
+    def document(self) -> dict[str, Any]:
+        """The receipt of INTERFACE §4; every key is present. Byte-identical for the same mail, directory and policy."""
+        sender = self.sender
+        account = self.account
+        return {
+            "decision": self.verdict.value,
+            "reason": self.reason.value,
+            "desk": self.desk,
+            "region": self.region or None,
+            "locale": self.locale or None,
+            "sender": sender
+            and {"address": sender.address, "partner": sender.partner or None, "authenticated": sender.authenticated},
+            "evidence": [{"kind": r.kind.value, "value": r.value, "where": r.where} for r in self.evidence],
+            "account": account and {"zoid": account.zoid, "name": account.name, "via": account.via},
+            "service": self.service or None,
+            "licences": self.licences,
+            "tier": self.tier or None,
+            "severity": self.severity or None,
+            "priority_large_user": self.priority,
+            "missing": list(self.missing),
+            "notices": [
+                {"name": n.name.value, "to": list(n.to), "locale": n.locale, "subject": n.facts.subject or None}
+                for n in self.notices
+            ],
+            "ticket": self.ticket or None,
+            "review": self.review,
+            "steps": [{"rule": s.rule, "finding": s.finding} for s in self.steps],
+            "excluded": [{"rule": s.rule, "finding": s.finding} for s in self.excluded],
+        }
