@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from triaged.domain import notices
+from triaged.domain.notices import Notice
 from triaged.domain.references import Reference
 
 
@@ -89,7 +89,7 @@ class Decision:
     severity: str = ""
     priority: bool = False
     missing: tuple[str, ...] = ()
-    notices: tuple[notices.Notice, ...] = ()
+    notices: tuple[Notice, ...] = ()
     ticket: str = ""
     review: bool = False
     primary_customer_email: str = ""
