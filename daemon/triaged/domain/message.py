@@ -153,3 +153,12 @@ class Authentication:
     @property
     def passed(self) -> bool:
         return self.verdict == "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Who we are on the wire: `domain` is the right-hand side of our Message-IDs, `addresses` every address that
+    we send from or receive at (lower case)."""
+
+    domain: str
+    addresses: frozenset[str]

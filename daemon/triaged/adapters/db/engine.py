@@ -1,0 +1,92 @@
+"""The database: SQLite by default, PostgreSQL by changing the URL; one code path for both.
+
+SQLite is told what it does not do by itself (measured: default settings lose updates silently): WAL, FULL, foreign
+keys, BEGIN IMMEDIATE for writers, one writer at a time in the process. What was set is read back, or we refuse to start.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import event, exc
+from sqlalchemy.orm import Session
+
+from triaged.domain.errors import PermanentError, TransientError
+
+_SQLITE_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+
+
+class Database:
+    """One engine. `write()` and `read()` give a Session that lives inside one `with`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self.engine = sqlalchemy.create_engine(url, **_options(url))
+        except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
+            raise PermanentError(
+                f"[database] url: {error}. Use sqlite:////path/to/triaged.db or "
+                "postgresql+psycopg://user@host/db (pip install 'triaged[postgres]')"
+            ) from error
+        self.dialect = self.engine.dialect.name
+        self._writer = threading.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
+        if self.dialect == "sqlite":
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that may write: committed at the end, rolled back on any exception.
+
+        Raises TransientError where the database is locked, full, read-only or out of reach."""
+        with self._writer, _translated(), self.engine.connect() as connection:
+            connection = connection.execution_options(triaged_writes=True)
+            with Session(connection, expire_on_commit=False) as session, session.begin():
+                yield session
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with _translated(), Session(self.engine) as session:
+            yield session
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def _options(url: str) -> dict[str, Any]:
+    if url.startswith("sqlite"):
+        return {"connect_args": {"check_same_thread": False}}
+    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20}
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves: pysqlite's own handling loses updates
+    cursor = connection.cursor()
+    for pragma, wanted in _SQLITE_PRAGMAS.items():
+        cursor.execute(f"PRAGMA {pragma}={wanted}")
+        found = cursor.execute(f"PRAGMA {pragma}").fetchone()[0]
+        if found != wanted and found != "memory":
+            raise PermanentError(
+                f"SQLite would not set {pragma}={wanted} (it says {found!r}): is the database on a network file "
+                "system? Put state_dir on a local disk"
+            )
+    cursor.execute("PRAGMA journal_size_limit=67108864")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
+    writes = connection.get_execution_options().get("triaged_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """A database that cannot be used now is a TransientError that says what to look at; errors of ours pass."""
+    try:
+        yield
+    except exc.OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+        raise TransientError(f"database: {reason}") from error
