@@ -163,7 +163,7 @@ class Subscription(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
     service: Mapped[str]
     licences: Mapped[int]
-    status: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str]  # the vendor's own word: only `active` counts
     starts: Mapped[date | None]
     ends: Mapped[date | None]
 
