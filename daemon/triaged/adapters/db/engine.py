@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import event, exc
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session as Session
 
 from triaged.domain.errors import PermanentError, TransientError
 

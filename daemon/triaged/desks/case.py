@@ -1,0 +1,181 @@
+"""One mail on the desk with everything that was looked up for it: evidence, customer, partner, language.
+
+Looking up and weighing happen here, once; what follows from it is decided in `support.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from triaged.adapters.db import directory
+from triaged.adapters.db.engine import Session
+from triaged.domain import entitlement, identification, references
+from triaged.domain.decision import Sender, Step
+from triaged.domain.directory import AccountRecord, Match, PartnerRecord
+from triaged.domain.identification import Identification
+from triaged.domain.message import Authentication, Message, Nature
+from triaged.domain.policy import Region
+from triaged.domain.references import Reference, ReferenceKind
+from triaged.mail import automatic, language
+from triaged.settings import Mailbox, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail as it lies on the desk: read, judged by the border server, with the time the server took it in."""
+
+    message: Message
+    authentication: Authentication
+    arrived: datetime
+    mailbox: Mailbox
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the desk decides with; `key` proves our own Message-IDs, `locales` are those with templates."""
+
+    settings: Settings
+    locales: tuple[str, ...]
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """What is known of the customer once the evidence was weighed."""
+
+    identification: Identification
+    account: AccountRecord | None = None
+    licences: int | None = None
+    tier: entitlement.Tier | None = None
+    region: Region | None = None
+    steps: tuple[Step, ...] = ()
+    left_out: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One mail with all that was looked up for it."""
+
+    mail: Mail
+    desk: Desk
+    partner: PartnerRecord | None
+    trusted: bool
+    evidence: tuple[Reference, ...]
+    customer: Customer
+    region: Region
+    locale: str
+
+    @property
+    def sender(self) -> Sender | None:
+        sender = self.mail.message.sender
+        return sender and Sender(
+            sender.address, self.partner.name if self.partner else "", self.mail.authentication.passed
+        )
+
+    @property
+    def answerable(self) -> bool:
+        """May this mail be answered at all? Only a person's, to the one From, never a machine or a list."""
+        message = self.mail.message
+        return message.sender is not None and message.nature is Nature.PERSON and automatic.answerable(message)
+
+    @property
+    def service(self) -> str:
+        return next((r.value for r in self.evidence if r.kind is ReferenceKind.SERVICE), "")
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The default parameter, unless the mail gives an address for it, or the right one anywhere (row P9)."""
+        if any(r.kind is ReferenceKind.SUPER_ADMIN for r in self.evidence):
+            return ()
+        account = self.customer.account
+        if account and account.super_admin and account.super_admin in _everything(self.mail.message):
+            return ()
+        return ("super_admin",)
+
+
+def look_up(mail: Mail, desk: Desk, session: Session) -> Case:
+    """Read the evidence and ask the directory. Nothing is stored."""
+    message, settings = mail.message, desk.settings
+    trusted = mail.authentication.passed or not settings.trust.require
+    sender = message.sender
+    partner = directory.partner_of(session, sender.address).partner if sender else None
+    evidence = (
+        ()
+        if message.unreadable
+        else references.find(message, settings.vocabulary, settings.policy.service_aliases)
+    )
+    customer = weigh(evidence, partner, settings, session, mail.arrived)
+    region = customer.region or settings.policy.regions[_region_of(partner, mail.mailbox)]
+    return Case(mail, desk, partner, trusted, evidence, customer, region, _locale(message, partner, region, desk))
+
+
+def _region_of(partner: PartnerRecord | None, mailbox: Mailbox) -> str:
+    """The partner's region if the mailbox serves it, else the mailbox's first (INTERFACE §4 "Region")."""
+    if partner and partner.region in mailbox.regions:
+        return partner.region
+    return mailbox.regions[0]
+
+
+def _locale(message: Message, partner: PartnerRecord | None, region: Region, desk: Desk) -> str:
+    """The partner's language, else the mail's, else the region's, else the service's: the first that has templates."""
+    wishes = (
+        partner.locale if partner else None,
+        language.guess(message.text, message.content_language),
+        region.locale,
+        desk.settings.service.locale,
+    )
+    return next((wish for wish in wishes if wish in desk.locales), desk.locales[0])
+
+
+def weigh(
+    evidence: tuple[Reference, ...],
+    partner: PartnerRecord | None,
+    settings: Settings,
+    session: Session,
+    arrived: datetime,
+) -> Customer:
+    """Which account the evidence agrees on, and how large it was on the day of arrival."""
+    matches: Mapping[Reference, tuple[Match, ...]] = directory.accounts_for(session, evidence)
+    found = identification.identify(evidence, matches, _barred(partner, settings))
+    steps = [Step("identify", _told(finding)) for finding in found.findings if finding.matches]
+    ignored = tuple(Step("identify", _told(finding)) for finding in found.findings if not finding.matches)
+    if found.account_id is None:
+        return Customer(found, steps=tuple(steps), left_out=ignored)
+    account = directory.account(session, found.account_id)
+    region = settings.policy.regions[account.region]
+    counted = entitlement.count(
+        account.subscriptions, settings.policy, arrived.astimezone(ZoneInfo(region.timezone)).date()
+    )
+    tier = entitlement.tier(counted.licences, region)
+    steps.append(Step("account", f"{account.name}, ZOID {account.zoid}, region {account.region}, via {found.via}"))
+    steps.append(Step("count", f"{settings.policy.count_licences} of {_services(counted)} = {counted.licences}"))
+    steps.append(
+        Step("tier", f"{counted.licences} licences, key from {region.key_account}, large from {region.large_user}: {tier}")
+    )
+    uncounted = tuple(Step("count", f"{s.service} {s.licences}: {why}") for s, why in counted.left_out)
+    return Customer(found, account, counted.licences, tier, region, tuple(steps), ignored + uncounted)
+
+
+def _barred(partner: PartnerRecord | None, settings: Settings) -> identification.Barred:
+    return identification.Barred(
+        public=settings.policy.public_mail_domains,
+        ours=frozenset(address.rpartition("@")[2] for address in settings.house.addresses) | {settings.house.domain},
+        partners=frozenset(partner.domains) if partner else frozenset(),
+    )
+
+
+def _told(finding: identification.Finding) -> str:
+    reference = finding.reference
+    names = ", ".join(f"{m.name} ({m.zoid}, {m.region}) by {m.kind}" for m in finding.matches) or finding.note
+    return f"{reference.kind} {reference.value} ({reference.where}): {names}"
+
+
+def _services(counted: entitlement.Count) -> str:
+    return ", ".join(f"{s.service} {s.licences}" for s in counted.counted) or "no active eligible subscription"
+
+
+def _everything(message: Message) -> str:
+    passages = (*message.new, message.subject_passage, *message.attached, *message.quoted)
+    return "\n".join(passage.text for passage in passages).lower()
