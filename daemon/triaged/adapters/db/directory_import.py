@@ -1,0 +1,125 @@
+"""Bringing the directory up to a file: compared in memory a slice at a time, written in bulk, in the caller's
+transaction, so that an import is there as a whole or not at all (INTERFACE §2)."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+import sqlalchemy
+from sqlalchemy.orm import Session
+
+from triaged.adapters.db import directory
+from triaged.adapters.db.directory import Part, Record, Shape
+from triaged.domain.directory import AccountRecord, Diff, PartnerRecord
+
+
+@dataclass(slots=True)
+class _Plan(Generic[Record]):
+    """What has to be done, before anything is."""
+
+    added: list[Record] = field(default_factory=list)
+    changed: list[tuple[int, Record, Record]] = field(default_factory=list)  # row id, old, new
+    removed: dict[int, str] = field(default_factory=dict)  # row id → key
+    unchanged: int = 0
+
+    @property
+    def diff(self) -> Diff:
+        return Diff(
+            added=tuple(record.key for record in self.added),
+            changed=tuple(old.change_to(new) for _row_id, old, new in self.changed),
+            removed=tuple(self.removed.values()),
+            unchanged=self.unchanged,
+        )
+
+
+def import_accounts(
+    session: Session, records: Sequence[AccountRecord], *, replace: bool = False, dry_run: bool = False
+) -> Diff:
+    """Add and change accounts by zoid + region; `replace` also removes those that `records` lacks."""
+    return _import(session, directory.ACCOUNTS, records, replace, dry_run)
+
+
+def import_partners(
+    session: Session, records: Sequence[PartnerRecord], *, replace: bool = False, dry_run: bool = False
+) -> Diff:
+    """Add and change partners by name; `replace` also removes those that `records` lacks."""
+    return _import(session, directory.PARTNERS, records, replace, dry_run)
+
+
+def _import(session: Session, shape: Shape[Record], records: Sequence[Record], replace: bool, dry_run: bool) -> Diff:
+    if not dry_run and session.get_bind().dialect.name == "postgresql":  # two imports at once: one after the other
+        session.execute(sqlalchemy.text(f"LOCK TABLE {shape.table.__tablename__} IN SHARE ROW EXCLUSIVE MODE"))
+    plan = _compare(session, shape, records)
+    if replace:
+        plan.removed = _lacking(session, shape, records)
+    if not dry_run:
+        _remove(session, shape, plan.removed)
+        _change_all(session, shape, plan.changed)
+        _add(session, shape, plan.added)
+    return plan.diff
+
+
+def _compare(session: Session, shape: Shape[Record], records: Sequence[Record]) -> _Plan[Record]:
+    plan: _Plan[Record] = _Plan()
+    first = shape.keys()[0]
+    for some in directory.slices(records):
+        heads = {getattr(record, shape.key[0]) for record in some}
+        known = {record.key: (row_id, record) for row_id, record in shape.load(session, first.in_(heads)).items()}
+        for record in some:
+            row_id, old = known.get(record.key, (0, None))
+            if old is None:
+                plan.added.append(record)
+            elif old == record:
+                plan.unchanged += 1
+            else:
+                plan.changed.append((row_id, old, record))
+    return plan
+
+
+def _lacking(session: Session, shape: Shape[Record], records: Iterable[Record]) -> dict[int, str]:
+    kept = {record.key for record in records}
+    rows = session.execute(sqlalchemy.select(shape.table.id, *shape.keys()).order_by(*shape.keys()))
+    keys = {row_id: "/".join(key) for row_id, *key in rows}
+    return {row_id: key for row_id, key in keys.items() if key not in kept}
+
+
+def _remove(session: Session, shape: Shape[Record], ids: Collection[int]) -> None:
+    for some in directory.slices(ids):
+        session.execute(sqlalchemy.delete(shape.table).where(shape.table.id.in_(some)))
+
+
+def _change_all(session: Session, shape: Shape[Record], changed: Sequence[tuple[int, Record, Record]]) -> None:
+    own = [{"id": row_id, **_own(shape, new)} for row_id, old, new in changed if _own(shape, old) != _own(shape, new)]
+    if own:
+        session.execute(sqlalchemy.update(shape.table), own)
+    for part in shape.parts:
+        lists = {
+            row_id: getattr(new, part.field)
+            for row_id, old, new in changed
+            if getattr(old, part.field) != getattr(new, part.field)
+        }
+        _empty(session, part, lists)
+        _fill(session, part, lists)
+
+
+def _add(session: Session, shape: Shape[Record], records: Sequence[Record]) -> None:
+    for some in directory.slices(records):
+        insert = sqlalchemy.insert(shape.table).returning(shape.table.id, sort_by_parameter_order=True)
+        ids = session.scalars(insert, [_own(shape, record) for record in some]).all()
+        for part in shape.parts:
+            _fill(session, part, {i: getattr(record, part.field) for i, record in zip(ids, some, strict=True)})
+
+
+def _own(shape: Shape[Record], record: Record) -> dict[str, Any]:
+    return {column: getattr(record, column) for column in shape.columns}
+
+
+def _empty(session: Session, part: Part, owner_ids: Collection[int]) -> None:
+    for some in directory.slices(owner_ids):
+        session.execute(sqlalchemy.delete(part.table).where(getattr(part.table, part.owner).in_(some)))
+
+
+def _fill(session: Session, part: Part, lists: dict[int, Any]) -> None:
+    rows = [row for owner_id, items in lists.items() for row in part.rows(owner_id, items)]
+    if rows:
+        session.execute(sqlalchemy.insert(part.table), rows)
