@@ -54,7 +54,8 @@ def _import(session: Session, shape: Shape[Record], records: Sequence[Record], r
         plan.removed = _lacking(session, shape, records)
     if not dry_run:
         _remove(session, shape, plan.removed)
-        _change_all(session, shape, plan.changed)
+        for some in directory.slices(plan.changed):
+            _change(session, shape, some)
         _add(session, shape, plan.added)
     return plan.diff
 
@@ -88,7 +89,7 @@ def _remove(session: Session, shape: Shape[Record], ids: Collection[int]) -> Non
         session.execute(sqlalchemy.delete(shape.table).where(shape.table.id.in_(some)))
 
 
-def _change_all(session: Session, shape: Shape[Record], changed: Sequence[tuple[int, Record, Record]]) -> None:
+def _change(session: Session, shape: Shape[Record], changed: Sequence[tuple[int, Record, Record]]) -> None:
     own = [{"id": row_id, **_own(shape, new)} for row_id, old, new in changed if _own(shape, old) != _own(shape, new)]
     if own:
         session.execute(sqlalchemy.update(shape.table), own)
