@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 from triaged.adapters.db import directory
 from triaged.adapters.db.engine import Session
+from triaged.adapters.db.tickets import TicketRecord
 from triaged.domain import entitlement, identification, references
 from triaged.domain.decision import Sender, Step
 from triaged.domain.directory import AccountRecord, Match, PartnerRecord
 from triaged.domain.identification import Identification
-from triaged.domain.message import Authentication, Message, Nature
+from triaged.domain.message import Address, Authentication, Message, Nature
 from triaged.domain.policy import Region
 from triaged.domain.references import Reference, ReferenceKind
 from triaged.mail import automatic, language
@@ -66,6 +67,7 @@ class Case:
     customer: Customer
     region: Region
     locale: str
+    answerable: bool  # only a person's mail, to the one From; never a machine's or a list's
 
     @property
     def sender(self) -> Sender | None:
@@ -73,12 +75,6 @@ class Case:
         return sender and Sender(
             sender.address, self.partner.name if self.partner else "", self.mail.authentication.passed
         )
-
-    @property
-    def answerable(self) -> bool:
-        """May this mail be answered at all? Only a person's, to the one From, never a machine or a list."""
-        message = self.mail.message
-        return message.sender is not None and message.nature is Nature.PERSON and automatic.answerable(message)
 
     @property
     def service(self) -> str:
@@ -100,7 +96,7 @@ def look_up(mail: Mail, desk: Desk, session: Session) -> Case:
     message, settings = mail.message, desk.settings
     trusted = mail.authentication.passed or not settings.trust.require
     sender = message.sender
-    partner = directory.partner_of(session, sender.address).partner if sender else None
+    partner = directory.partner_of(session, sender.address, settings.policy.public_mail_domains) if sender else None
     evidence = (
         ()
         if message.unreadable
@@ -108,7 +104,40 @@ def look_up(mail: Mail, desk: Desk, session: Session) -> Case:
     )
     customer = weigh(evidence, partner, settings, session, mail.arrived)
     region = customer.region or settings.policy.regions[_region_of(partner, mail.mailbox)]
-    return Case(mail, desk, partner, trusted, evidence, customer, region, _locale(message, partner, region, desk))
+    return Case(
+        mail=mail,
+        desk=desk,
+        partner=partner,
+        trusted=trusted,
+        evidence=evidence,
+        customer=customer,
+        region=region,
+        locale=_locale(message, partner, region, desk),
+        answerable=sender is not None and message.nature is Nature.PERSON and automatic.answerable(message),
+    )
+
+
+def of_ticket(ticket: TicketRecord, evidence: tuple[Reference, ...], desk: Desk, session: Session) -> Case:
+    """A ticket on the desk again: an associate set its customer or vouched for its sender. The clock is that of the
+    first mail, and the subscriptions are those of its day."""
+    settings = desk.settings
+    mailbox = next((m for m in settings.mailboxes if m.name == ticket.mailbox), settings.mailboxes[0])
+    partner = directory.partner(session, ticket.partner) if ticket.partner else None
+    customer = weigh(evidence, partner, settings, session, ticket.opened_at)
+    trusted = ticket.may_be_told or not settings.trust.require
+    message = Message(sender=Address(ticket.requester), subject=ticket.subject)
+    verdict = Authentication("pass" if ticket.authenticated else "none", "as the ticket says")
+    return Case(
+        mail=Mail(message, verdict, ticket.opened_at, mailbox),
+        desk=desk,
+        partner=partner,
+        trusted=trusted,
+        evidence=evidence,
+        customer=customer,
+        region=settings.policy.regions[ticket.region],
+        locale=ticket.locale,
+        answerable=ticket.answerable,
+    )
 
 
 def _region_of(partner: PartnerRecord | None, mailbox: Mailbox) -> str:

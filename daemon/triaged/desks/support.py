@@ -7,12 +7,14 @@ that applies wins, in the order of `decision.Reason`.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from triaged.adapters.db import directory, tickets
+from triaged.adapters.db import tickets
 from triaged.adapters.db.engine import Session
+from triaged.adapters.db.tickets import TicketRecord
 from triaged.desks import answers, case
-from triaged.desks.case import Case, Customer, Desk, Mail
+from triaged.desks.case import Case, Desk, Mail
 from triaged.domain import entitlement, severity
 from triaged.domain.decision import AccountFound, Decision, Reason, Step, Verdict
+from triaged.domain.errors import PermanentError
 from triaged.domain.identification import Outcome
 from triaged.domain.message import Nature
 from triaged.domain.notices import Notice
@@ -23,13 +25,58 @@ from triaged.mail import threads
 def consider(mail: Mail, desk: Desk, session: Session) -> Decision:
     """The decision on one mail; nothing is stored."""
     one = case.look_up(mail, desk, session)
-    return _set_aside(one) or _unauthenticated(one, session) or _reply(one, session) or _new_ticket(one)
+    aside = _set_aside(one)
+    if aside:
+        return aside
+    ticket = _named(one, session)
+    decision = _unauthenticated(one) or _reply(one, ticket, session) or _new_ticket(one)
+    return replace(decision, linked=ticket.number) if ticket and decision.verdict is Verdict.TICKET else decision
 
 
-def reconsider(ticket: tickets.TicketRecord, evidence: Sequence[Reference], desk: Desk, session: Session) -> Customer:
-    """The same weighing of evidence for a ticket whose customer an associate sets or whose sender he vouches for."""
-    partner = directory.partner_named(session, ticket.partner) if ticket.partner else None
-    return case.weigh(tuple(evidence), partner, desk.settings, session, ticket.opened_at)
+def set_customer(ticket: TicketRecord, address: str, desk: Desk, session: Session) -> Decision:
+    """The "primary customer e-mail" field, filled by an associate: the same classification runs again (row P8).
+
+    His word alone decides, whatever the mail said. Raises PermanentError when no account answers to the address."""
+    told = Reference(ReferenceKind.SUPER_ADMIN, address, "associate")
+    kept = tuple(r for r in ticket.evidence if r.kind is ReferenceKind.SERVICE)
+    one = case.of_ticket(ticket, (told, *kept), desk, session)
+    if one.customer.account is None:
+        raise PermanentError(
+            f"no single account answers to {address}: nothing was changed. See `triaged account lookup {address}`, "
+            "or import the account first"
+        )
+    settled = ticket.reason == Reason.CONFLICTING_REFERENCES
+    decision = replace(_classified(one, _of(ticket, one)), review=ticket.state == "review" and not settled)
+    return _told(one, ticket, decision, tell=one.trusted and _linked(one))
+
+
+def accept(ticket: TicketRecord, desk: Desk, session: Session) -> Decision:
+    """An associate vouches for the sender: the ticket leaves review and is classified as any other."""
+    one = case.of_ticket(ticket, ticket.evidence, desk, session)
+    found = one.customer.account is not None
+    decision = _classified(one, _of(ticket, one)) if found else replace(_of(ticket, one), review=False)
+    return _told(one, ticket, decision, tell=True)
+
+
+def _of(ticket: TicketRecord, one: Case) -> Decision:
+    """The ticket as it stands, as a decision to be changed."""
+    return replace(
+        _plain(one, Reason(ticket.reason)),
+        verdict=Verdict.UPDATE,
+        ticket=ticket.number,
+        region=ticket.region,
+        missing=ticket.missing,
+        service=ticket.service,
+        severity=ticket.severity,
+        priority=ticket.priority,
+    )
+
+
+def _told(one: Case, ticket: TicketRecord, decision: Decision, tell: bool) -> Decision:
+    """Who hears of it: the partner unless nobody vouches for him, the associates of every new S1."""
+    raised = decision.priority and not ticket.priority
+    letters = (answers.granted(one, decision) if decision.priority else answers.opened(one, decision)) if tell else ()
+    return replace(decision, notices=letters + (answers.alert(one, decision) if raised else ()))
 
 
 def _set_aside(one: Case) -> Decision | None:
@@ -75,26 +122,21 @@ def _quiet(
     )
 
 
-def _unauthenticated(one: Case, session: Session) -> Decision | None:
+def _unauthenticated(one: Case) -> Decision | None:
     """From is a claim: without our border server's word the mail waits for an associate (DESIGN §5)."""
-    if one.trusted:
-        return None
-    decision = _review(one, Reason.UNAUTHENTICATED_SENDER, one.mail.authentication.reason)
-    ticket = _joined(one, session)
-    return replace(decision, ticket=ticket.number) if ticket else decision
+    return None if one.trusted else _review(one, Reason.UNAUTHENTICATED_SENDER, one.mail.authentication.reason)
 
 
-def _joined(one: Case, session: Session) -> tickets.TicketRecord | None:
+def _named(one: Case, session: Session) -> TicketRecord | None:
     """The ticket that this mail names: proved by our keyed Message-ID, or, weaker, by the number in its subject."""
     message, desk = one.mail.message, one.desk
-    named = threads.ticket_of(message, desk.settings.service.domain, desk.key)
-    number = named or threads.number_in_subject(message.subject)
+    proved = threads.ticket_of(message, desk.settings.service.domain, desk.key)
+    number = proved or threads.number_in_subject(message.subject)
     return tickets.by_number(session, number) if number else None
 
 
-def _reply(one: Case, session: Session) -> Decision | None:
-    """An authenticated participant, or a colleague of the same partner, adds to an open ticket."""
-    ticket = _joined(one, session)
+def _reply(one: Case, ticket: TicketRecord | None, session: Session) -> Decision | None:
+    """An authenticated participant, or a colleague of the same partner, adds to a ticket that is not closed."""
     sender = one.mail.message.sender
     if ticket is None or sender is None or ticket.state == "closed":
         return None
@@ -104,7 +146,7 @@ def _reply(one: Case, session: Session) -> Decision | None:
     return _update(one, ticket, session)
 
 
-def _update(one: Case, ticket: tickets.TicketRecord, session: Session) -> Decision:
+def _update(one: Case, ticket: TicketRecord, session: Session) -> Decision:
     decision = Decision(
         verdict=Verdict.UPDATE,
         reason=Reason.REPLY,
@@ -128,11 +170,12 @@ def _update(one: Case, ticket: tickets.TicketRecord, session: Session) -> Decisi
         return decision
     evidence = one.evidence if ticket.account else _merged(ticket.evidence, one.evidence)
     customer = case.weigh(evidence, one.partner, one.desk.settings, session, ticket.opened_at)
-    whole = replace(one, customer=customer, evidence=evidence, locale=ticket.locale)
+    mail = replace(one.mail, arrived=ticket.opened_at)  # the clock runs from the first mail (row P8)
+    whole = replace(one, mail=mail, customer=customer, evidence=evidence, locale=ticket.locale)
     return _raised(whole, ticket, decision)
 
 
-def _raised(one: Case, ticket: tickets.TicketRecord, decision: Decision) -> Decision:
+def _raised(one: Case, ticket: TicketRecord, decision: Decision) -> Decision:
     """What a reply that names the customer does to its ticket (row P8); a contradiction only asks for a look."""
     customer, account = one.customer, one.customer.account
     contradicts = customer.identification.outcome is Outcome.CONFLICTING or (
@@ -142,10 +185,11 @@ def _raised(one: Case, ticket: tickets.TicketRecord, decision: Decision) -> Deci
     if contradicts or (account is not None and not _linked(one)):
         why = "names another customer than the ticket" if contradicts else "the account is not this partner's"
         return replace(decision, review=True, steps=(*decision.steps, Step("contradiction", why)))
-    if account is None:
-        return replace(decision, notices=answers.opened(one, decision) if ticket.account is None else ())
     if ticket.account is not None or ticket.state == "review":
         return decision
+    if account is None:
+        decision = replace(decision, ticket_reason=Reason.UNKNOWN_CUSTOMER, missing=one.missing)
+        return replace(decision, notices=answers.opened(one, decision))
     raised = _classified(one, decision)
     letters = answers.granted(one, raised) if raised.priority else answers.opened(one, raised)
     return replace(raised, notices=letters + answers.alert(one, raised))
@@ -212,6 +256,7 @@ def _plain(one: Case, reason: Reason) -> Decision:
         severity=one.desk.settings.policy.default_severity,
         missing=one.missing,
         primary_customer_email=(account.super_admin or "") if account else "",
+        answerable=one.answerable,
         steps=customer.steps,
         excluded=customer.left_out,
     )
@@ -241,16 +286,19 @@ def _classified(one: Case, decision: Decision) -> Decision:
     service = decision.service
     excluded = bool(service) and entitlement.is_excluded(service, policy)
     result = severity.classify(customer.tier, excluded, policy)
-    full = replace(_plain(one, result.reason), service=service, evidence=decision.evidence)
     why = f"{result.reason}: {result.severity}" + (f" ({service} is excluded)" if excluded else "")
-    full = replace(
-        full, severity=result.severity, priority=result.priority, steps=(*decision.steps, *full.steps, Step("severity", why))
-    )
+    found = _plain(one, result.reason)
+    steps = (*decision.steps, *(s for s in found.steps if s not in decision.steps), Step("severity", why))
     if decision.verdict is Verdict.UPDATE:
-        return replace(
-            full, verdict=Verdict.UPDATE, reason=Reason.REPLY, ticket=decision.ticket, region=full.region
+        found = replace(
+            found,
+            verdict=Verdict.UPDATE,
+            reason=decision.reason,
+            ticket_reason=result.reason,
+            ticket=decision.ticket,
+            region=decision.region,
         )
-    return full
+    return replace(found, service=service, severity=result.severity, priority=result.priority, steps=steps)
 
 
 def _opened(one: Case, decision: Decision) -> Decision:

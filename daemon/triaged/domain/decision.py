@@ -90,11 +90,19 @@ class Decision:
     priority: bool = False
     missing: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
-    ticket: str = ""
+    ticket: str = ""  # the ticket that was opened or added to
+    linked: str = ""  # a ticket that the mail names but may not add to
+    ticket_reason: Reason | None = None  # why the ticket is as it is, where that is not why the mail was decided so
     review: bool = False
     primary_customer_email: str = ""
+    answerable: bool = False  # a person wrote: later mails of the ticket may go to him
     steps: tuple[Step, ...] = ()
     excluded: tuple[Step, ...] = ()  # evidence seen and not counted, and why
+
+    @property
+    def why(self) -> Reason:
+        """What the ticket and its mails give as the reason: a reply's own reason is only that it is one."""
+        return self.ticket_reason or self.reason
 
     def document(self) -> dict[str, Any]:
         """The receipt of INTERFACE §4; every key is present. Byte-identical for the same mail, directory and policy."""
@@ -121,6 +129,7 @@ class Decision:
                 for n in self.notices
             ],
             "ticket": self.ticket or None,
+            "linked": self.linked or None,
             "review": self.review,
             "steps": [{"rule": s.rule, "finding": s.finding} for s in self.steps],
             "excluded": [{"rule": s.rule, "finding": s.finding} for s in self.excluded],

@@ -104,6 +104,10 @@ def _row(mailbox: str, uidvalidity: int, mail: Fetched, sha256: str, now: dateti
         "received_at": mail.received_at,
         "fetched_at": now,
         "truncated": mail.truncated,
+        "state": "received",
+        "attempts": 0,
+        "message_id": "",
+        "announced": False,
     }
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -78,6 +79,12 @@ class MessageRow(Base):
         UniqueConstraint("mailbox", "uidvalidity", "uid"),
         Index("ix_message_todo", "state", "attempts", "id"),
         Index("ix_message_untidied", "mailbox", "tidied_at"),
+        Index(
+            "ix_message_unannounced",
+            "id",
+            sqlite_where=text("NOT announced AND decision IS NOT NULL"),
+            postgresql_where=text("NOT announced AND decision IS NOT NULL"),
+        ),
         CheckConstraint("state IN ('received','decided','quarantined','dropped','erased')", name="state"),
     )
 
@@ -105,6 +112,7 @@ class MessageRow(Base):
     duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("message.id"))
     ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"), index=True)
     error: Mapped[str | None]
+    announced: Mapped[bool] = mapped_column(Boolean, default=False)  # its decision line was surely printed
     tidied_at: Mapped[datetime | None]  # archived or flagged on the server, or found gone
 
 
@@ -235,11 +243,14 @@ class Ticket(Base):
     requester: Mapped[str]
     authenticated: Mapped[bool] = mapped_column(Boolean, default=False)
     vouched: Mapped[bool] = mapped_column(Boolean, default=False)  # an associate accepted the sender
+    answerable: Mapped[bool] = mapped_column(Boolean, default=False)  # a person wrote, not a machine or a list
+    missing: Mapped[list[str]] = mapped_column(JSON)
     partner: Mapped[str | None]
     locale: Mapped[str] = mapped_column(String(16))
     account_zoid: Mapped[str | None] = mapped_column(String(20))
     account_region: Mapped[str | None] = mapped_column(String(16))
     account_name: Mapped[str | None]
+    account_via: Mapped[str | None] = mapped_column(String(16))
     service: Mapped[str | None]
     primary_customer_email: Mapped[str | None]
     evidence: Mapped[list[dict[str, str]]] = mapped_column(JSON)
@@ -273,7 +284,10 @@ class Outbox(Base):
     __tablename__ = "outbox"
     __table_args__ = (
         UniqueConstraint("cause", "notice", "recipient"),
-        Index("ix_outbox_due", "state", "due_at"),
+        Index("ix_outbox_due", "state", "due_at"),  # what is due next
+        Index("ix_outbox_order", "state", "deadline", "due_at"),  # a claim takes the earliest deadline first
+        Index("ix_outbox_braked", "braked", "created_at", "recipient"),  # how many the brakes have let through
+        Index("ix_outbox_lease_owner", "lease_owner"),  # what a dead owner held
         CheckConstraint(
             "state IN ('queued','sending','sent','uncertain','failed','held','withdrawn')", name="state"
         ),

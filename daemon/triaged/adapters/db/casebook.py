@@ -1,0 +1,264 @@
+"""The ledger's second half: who works on a mail, what was decided, what stands in quarantine (DESIGN §4.2).
+
+Attempts are counted and committed before the work, so that a mail that kills the process counts too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy.orm import Session
+
+from triaged.adapters.db.models import MessageRow, RawRow, Ticket
+from triaged.domain.decision import Decision
+from triaged.domain.errors import PermanentError
+
+LEASE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A mail that this process has claimed; `attempts` counts this one too."""
+
+    id: int
+    mailbox: str
+    uidvalidity: int
+    uid: int
+    size: int
+    sha256: str
+    received_at: datetime
+    truncated: bool
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """A row of the ledger for people and scripts."""
+
+    row: dict[str, Any]
+    receipt: dict[str, Any] | None
+    error: str | None
+
+    def document(self) -> dict[str, Any]:
+        return {**self.row, "decision": self.receipt or self.row["decision"], "error": self.error}
+
+
+def claim(session: Session, owner: str, now: datetime, limit: int) -> tuple[Work, ...]:
+    """Take mails to decide: up to `limit` that were never tried, or one alone that was, so that a mail that kills
+    the process never charges its neighbours."""
+    free = sqlalchemy.and_(
+        MessageRow.state == "received",
+        sqlalchemy.or_(
+            MessageRow.lease_until.is_(None),
+            MessageRow.lease_until < now,
+            MessageRow.lease_owner == owner,  # one thread decides per process: what it left behind is free
+        ),
+    )
+    order = sqlalchemy.select(MessageRow).where(free).order_by(MessageRow.id).with_for_update(skip_locked=True)
+    rows = list(session.scalars(order.where(MessageRow.attempts == 0).limit(limit)))
+    rows = rows or list(session.scalars(order.where(MessageRow.attempts > 0).limit(1)))
+    for row in rows:
+        row.attempts += 1
+        row.lease_owner, row.lease_until = owner, now + LEASE
+    return tuple(_work(row) for row in rows)
+
+
+def _work(row: MessageRow) -> Work:
+    return Work(
+        id=row.id,
+        mailbox=row.mailbox,
+        uidvalidity=row.uidvalidity,
+        uid=row.uid,
+        size=row.size,
+        sha256=row.sha256,
+        received_at=row.received_at,
+        truncated=row.truncated,
+        attempts=row.attempts,
+    )
+
+
+def release(session: Session, ids: Sequence[int]) -> None:
+    """Give claimed mails back untouched (a graceful stop): the attempt is refunded."""
+    session.execute(
+        sqlalchemy.update(MessageRow)
+        .where(MessageRow.id.in_(ids))
+        .values(lease_owner=None, lease_until=None, attempts=MessageRow.attempts - 1)
+    )
+
+
+def orphaned(session: Session, owners: Sequence[str]) -> None:
+    """Free what processes that no longer live had claimed; their attempt stays counted."""
+    session.execute(
+        sqlalchemy.update(MessageRow)
+        .where(MessageRow.state == "received", MessageRow.lease_owner.in_(owners))
+        .values(lease_owner=None, lease_until=None)
+    )
+
+
+def failed(session: Session, row_id: int, error: str) -> None:
+    """This attempt did not work; the mail waits for the next."""
+    session.execute(
+        sqlalchemy.update(MessageRow)
+        .where(MessageRow.id == row_id)
+        .values(error=error, lease_owner=None, lease_until=None)
+    )
+
+
+def twin(session: Session, work: Work, message_id: str, content: str) -> int | None:
+    """An earlier mail that is this one again: the same bytes, or the same Message-ID with the same content."""
+    same = MessageRow.sha256 == work.sha256
+    if message_id:
+        same = sqlalchemy.or_(
+            same, sqlalchemy.and_(MessageRow.message_id == message_id, MessageRow.content_hash == content)
+        )
+    return session.scalar(
+        sqlalchemy.select(sqlalchemy.func.min(MessageRow.id)).where(
+            same, MessageRow.id < work.id, MessageRow.state.in_(("decided", "quarantined"))
+        )
+    )
+
+
+def decided(
+    session: Session,
+    row_id: int,
+    decision: Decision,
+    *,
+    now: datetime,
+    policy_version: str,
+    message_id: str = "",
+    content: str | None = None,
+    ticket_id: int | None = None,
+    duplicate_of: int | None = None,
+    error: str | None = None,
+) -> None:
+    """The decision, in the transaction that carries it out."""
+    session.execute(
+        sqlalchemy.update(MessageRow)
+        .where(MessageRow.id == row_id)
+        .values(
+            state="quarantined" if decision.verdict == "quarantine" else "decided",
+            decision=decision.verdict.value,
+            reason=decision.reason.value,
+            decided_at=now,
+            policy_version=policy_version,
+            receipt=decision.document(),
+            sender=decision.sender.address if decision.sender else None,
+            message_id=message_id,
+            content_hash=content,
+            ticket_id=ticket_id,
+            duplicate_of=duplicate_of,
+            error=error,
+            lease_owner=None,
+            lease_until=None,
+        )
+    )
+
+
+def announced(session: Session, ids: Sequence[int]) -> None:
+    """Their decision lines were printed."""
+    if ids:
+        session.execute(sqlalchemy.update(MessageRow).where(MessageRow.id.in_(ids)).values(announced=True))
+
+
+def unannounced(session: Session, limit: int) -> list[MessageRow]:
+    """Decisions that were committed, but whose line may not have been printed before the process died."""
+    return list(
+        session.scalars(
+            sqlalchemy.select(MessageRow)
+            .where(~MessageRow.announced, MessageRow.decision.is_not(None))
+            .order_by(MessageRow.id)
+            .limit(limit)
+        )
+    )
+
+
+def waiting(session: Session) -> int:
+    """How many mails wait for a decision."""
+    return session.scalar(_count().where(MessageRow.state == "received")) or 0
+
+
+def counts(session: Session) -> dict[str, int]:
+    found = session.execute(
+        sqlalchemy.select(MessageRow.state, sqlalchemy.func.count()).group_by(MessageRow.state)
+    )
+    return {state: number for state, number in found}
+
+
+def _count() -> sqlalchemy.Select[tuple[int]]:
+    return sqlalchemy.select(sqlalchemy.func.count()).select_from(MessageRow)
+
+
+def listed(session: Session, state: str | None = None, limit: int | None = None) -> list[MessageRecord]:
+    """Oldest first, the newest `limit`."""
+    wanted = _with_ticket().order_by(MessageRow.id.desc()).limit(limit)
+    if state:
+        wanted = wanted.where(MessageRow.state == state)
+    return [_record(row, number) for row, number in reversed(session.execute(wanted).all())]
+
+
+def one(session: Session, row_id: int) -> MessageRecord:
+    """Raises PermanentError when there is no such row."""
+    found = session.execute(_with_ticket().where(MessageRow.id == row_id)).one_or_none()
+    if found is None:
+        raise PermanentError(f"there is no message {row_id}: `triaged message list` shows them")
+    return _record(*found)
+
+
+def _with_ticket() -> sqlalchemy.Select[tuple[MessageRow, str]]:
+    return sqlalchemy.select(MessageRow, Ticket.number).join(
+        Ticket, Ticket.id == MessageRow.ticket_id, isouter=True
+    )
+
+
+def _record(row: MessageRow, ticket: str | None) -> MessageRecord:
+    """INTERFACE §4 `message list --json`."""
+    columns = ("id", "mailbox", "uidvalidity", "uid", "message_id", "sha256", "received_at", "state", "decision", "reason")
+    values = {name: getattr(row, name) for name in columns}
+    more = {"ticket": ticket, "from": row.sender, "size": row.size, "attempts": row.attempts}
+    return MessageRecord({**values, **more}, row.receipt, row.error)
+
+
+def again(session: Session, row_id: int, allowed: tuple[str, ...], command: str) -> None:
+    """Let the daemon decide a mail anew with today's code and policy. Raises PermanentError where that would double
+    something: only mails in `allowed` states may go."""
+    row = session.get(MessageRow, row_id, with_for_update=True)
+    if row is None or row.state not in allowed:
+        state = row.state if row else "not there"
+        raise PermanentError(f"message {row_id} is {state}; `{command}` takes only {', '.join(allowed)} ones")
+    if session.get(RawRow, row_id) is None:
+        raise PermanentError(f"message {row_id} has no stored bytes any more: nothing to decide on")
+    row.state, row.attempts, row.announced = "received", 0, False
+    row.decision, row.reason, row.receipt, row.error = None, None, None, None
+
+
+def drop(session: Session, row_id: int, reason: str) -> None:
+    """A quarantined mail that nobody needs: the row stays with the reason."""
+    row = session.get(MessageRow, row_id, with_for_update=True)
+    if row is None or row.state != "quarantined":
+        raise PermanentError(f"message {row_id} is not in quarantine: `triaged quarantine list` shows what is")
+    row.state, row.error = "dropped", f"dropped: {reason} (was: {row.error or row.reason})"
+
+
+def purge(session: Session, mailbox_names: Sequence[str], before: datetime, limit: int = 500) -> int:
+    """Remove stored bytes of decided mails that arrived before `before` and whose ticket, if any, is closed.
+    The ledger row with its hash stays. Returns how many were purged."""
+    finished = sqlalchemy.or_(MessageRow.ticket_id.is_(None), Ticket.state == "closed")
+    ids = list(
+        session.scalars(
+            sqlalchemy.select(RawRow.message_id)
+            .join(MessageRow, MessageRow.id == RawRow.message_id)
+            .join(Ticket, Ticket.id == MessageRow.ticket_id, isouter=True)
+            .where(
+                MessageRow.mailbox.in_(mailbox_names),
+                MessageRow.state.in_(("decided", "dropped")),
+                MessageRow.received_at < before,
+                finished,
+            )
+            .limit(limit)
+        )
+    )
+    if ids:
+        session.execute(sqlalchemy.delete(RawRow).where(RawRow.message_id.in_(ids)))
+    return len(ids)

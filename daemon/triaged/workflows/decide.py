@@ -1,0 +1,339 @@
+"""Decide: claim mails, read them, and carry out what each means in one transaction (DESIGN §4.2).
+
+A mail that raises is rolled back to its own savepoint, retried alone, and after three attempts lies in quarantine
+with its error, its bytes intact. Attempts are counted before the work: a mail that kills the process counts too.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from triaged import log
+from triaged.adapters.db import casebook, engine, ledger, outbox, tickets
+from triaged.adapters.db.casebook import Work
+from triaged.adapters.db.engine import Session
+from triaged.desks import correspondence, support
+from triaged.desks.case import Desk, Mail
+from triaged.domain import commitments
+from triaged.domain import ticket as ticket_rules
+from triaged.domain.decision import Decision, Reason, Step, Verdict
+from triaged.domain.errors import TransientError
+from triaged.domain.message import Authentication, Message
+from triaged.domain.notices import NoticeName
+from triaged.mail import identity, reader, senders, threads
+from triaged.settings import Mailbox
+
+Result = TypeVar("Result")
+
+BATCH = 20
+ATTEMPTS = 3
+_ONE_RECEIPT_PER = timedelta(days=1)  # to an address for which our border server does not vouch
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Where mails are decided: the desk, the post, the database, and who we are among the processes."""
+
+    database: engine.Database
+    desk: Desk
+    post: correspondence.Post
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A claimed mail with what the reader made of it; `failure` when it raised, or killed us before."""
+
+    work: Work
+    mail: Mail
+    content: str
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was decided on one mail, for the log; None decision: it will be tried again."""
+
+    read: Read
+    decision: Decision | None
+    failure: str = ""
+
+
+def decide_waiting(office: Office, now: Callable[[], datetime], stopping: Callable[[], bool]) -> int:
+    """Decide until nothing waits or we are stopping. Returns how many mails were decided."""
+    decided = 0
+    printed: Sequence[int] = ()
+    while not stopping():
+        done = _batch(office, now(), printed)
+        if not done:
+            break
+        printed = [one.read.work.id for one in done if one.decision]
+        decided += len(printed)
+    if printed:
+        with office.database.write() as session:
+            casebook.announced(session, printed)
+    return decided
+
+
+def _batch(office: Office, now: datetime, printed: Sequence[int]) -> list[Done]:
+    with office.database.write() as session:
+        casebook.announced(session, printed)
+        claimed = casebook.claim(session, office.owner, now, BATCH)
+    if not claimed:
+        return []
+    read = [_read(office, work) for work in claimed]
+    try:
+        with office.database.write() as session:
+            done = [_settle(session, office, one, now) for one in read]
+    except TransientError:  # the database's trouble, not the mails': they are claimed again without a mark
+        with office.database.write() as session:
+            casebook.release(session, [work.id for work in claimed])
+        raise
+    for one in done:
+        _report(one, now, office)
+    return done
+
+
+def read_mail(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime, truncated: bool = False) -> Mail:
+    """Bytes to a mail on the desk: read and judged. The same for the daemon and for `explain`."""
+    settings = desk.settings
+    message = reader.read(raw, settings.house, truncated=truncated)
+    trust = senders.Trust(settings.trust.authserv_ids, settings.trust.profile, settings.trust.received_above)
+    return Mail(message, senders.authenticate(message, trust), arrived, mailbox, truncated)
+
+
+def _read(office: Office, work: Work) -> Read:
+    mailbox = office.desk.settings.mailbox(work.mailbox)
+    nothing = Mail(Message(unreadable="not read"), Authentication(), work.received_at, mailbox)
+    if work.attempts > ATTEMPTS:
+        return Read(work, nothing, "", f"the process died {ATTEMPTS} times while deciding this mail")
+    with office.database.read() as session:
+        raw = _tried(partial(ledger.raw, session, work.id))
+    if isinstance(raw, Failure):
+        return Read(work, nothing, "", raw.text)
+    read = _tried(partial(read_mail, raw, mailbox, office.desk, work.received_at, work.truncated))
+    if isinstance(read, Failure):
+        return Read(work, nothing, "", read.text)
+    return Read(work, read, identity.content_hash(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a mail did to us, in one line."""
+
+    text: str
+
+
+def _tried(step: Callable[[], Result]) -> Result | Failure:
+    """The one broad except per mail: whatever it raises is its failure, not the daemon's. Trouble of the database
+    is not the mail's fault and passes."""
+    try:
+        return step()
+    except TransientError:
+        raise
+    except Exception as error:  # noqa: BLE001  # one of the two broad excepts of the house: per mail
+        return Failure(f"{type(error).__name__}: {error}"[:500])
+
+
+# --- carrying out -------------------------------------------------------------------------------------------------
+
+
+def _settle(session: Session, office: Office, read: Read, now: datetime) -> Done:
+    if read.failure:
+        return _failed(session, office, read, read.failure, now)
+    result = _tried(partial(_in_savepoint, session, partial(_carry_out, session, office, read, now)))
+    if isinstance(result, Failure):
+        return _failed(session, office, read, result.text, now)
+    return Done(read, result)
+
+
+def _in_savepoint(session: Session, step: Callable[[], Result]) -> Result:
+    with session.begin_nested():
+        return step()
+
+
+def _failed(session: Session, office: Office, read: Read, failure: str, now: datetime) -> Done:
+    """Try again alone; the third time quarantine, with a neutral word to a partner of ours if that much works."""
+    if read.work.attempts < ATTEMPTS:
+        casebook.failed(session, read.work.id, failure)
+        return Done(read, None, failure)
+    excused = replace(read, mail=replace(read.mail, message=replace(read.mail.message, unreadable=failure)))
+    told = _tried(partial(_in_savepoint, session, partial(_carry_out, session, office, excused, now)))
+    return Done(read, _blindly(session, office, read, failure, now) if isinstance(told, Failure) else told, failure)
+
+
+def _blindly(session: Session, office: Office, read: Read, failure: str, now: datetime) -> Decision:
+    """Quarantine without looking at the mail again."""
+    mailbox = read.mail.mailbox
+    decision = Decision(
+        Verdict.QUARANTINE, Reason.UNREADABLE, mailbox.desk, mailbox.regions[0], "", steps=(Step("read", failure),)
+    )
+    version = office.desk.settings.policy.version
+    casebook.decided(session, read.work.id, decision, now=now, policy_version=version, error=failure)
+    return decision
+
+
+def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> Decision:
+    """Decide one mail and write everything that follows from it."""
+    work, message = read.work, read.mail.message
+    twin = casebook.twin(session, work, message.message_id, read.content)
+    decision = _duplicate(read, twin) if twin else support.consider(read.mail, office.desk, session)
+    ticket_id = None
+    if decision.verdict is Verdict.TICKET:
+        decision, ticket_id = _open(session, office, read, decision, now)
+    elif decision.verdict is Verdict.UPDATE:
+        ticket_id = _add(session, office, read, decision, now)
+    decision = _without_repeated_receipt(session, decision, now)
+    correspondence.owe(session, office.post, decision.notices, decision.ticket, _cause(office, read, ticket_id), now)
+    casebook.decided(
+        session,
+        work.id,
+        decision,
+        now=now,
+        policy_version=office.desk.settings.policy.version,
+        message_id=message.message_id,
+        content=read.content,
+        ticket_id=ticket_id,
+        duplicate_of=twin,
+        error=message.unreadable or None,
+    )
+    return decision
+
+
+def _duplicate(read: Read, twin: int) -> Decision:
+    mailbox = read.mail.mailbox
+    step = Step("duplicate", f"the same mail as message {twin}")
+    return Decision(Verdict.DUPLICATE, Reason.DUPLICATE, mailbox.desk, mailbox.regions[0], "", steps=(step,))
+
+
+def _open(session: Session, office: Office, read: Read, decision: Decision, now: datetime) -> tuple[Decision, int]:
+    message, arrived = read.mail.message, read.mail.arrived
+    due = _due(office, decision, arrived)
+    ticket = tickets.open_ticket(session, decision, message, read.mail.mailbox.name, arrived, due)
+    decision = replace(decision, ticket=ticket.number)
+    _note(session, office, read, ticket.id, "opened", decision, now)
+    return decision, ticket.id
+
+
+def _add(session: Session, office: Office, read: Read, decision: Decision, now: datetime) -> int:
+    """A reply: it may raise the ticket, send it to review, or wake it; always one entry in its history."""
+    row = tickets.row_of(session, decision.ticket)
+    state = ticket_rules.State(row.state)
+    _note(session, office, read, row.id, "reply", decision, now)
+    if decision.review and state is not ticket_rules.State.REVIEW:
+        tickets.move(row, ticket_rules.State.REVIEW, now)
+    elif not decision.review and state in (ticket_rules.State.WAITING, ticket_rules.State.RESOLVED):
+        tickets.move(row, ticket_rules.State.OPEN, now)
+    if decision.account and not row.account_zoid:
+        tickets.classify(row, decision, _due(office, decision, row.opened_at))
+        _note(session, office, read, row.id, "classified", decision, now)
+    return row.id
+
+
+def _due(office: Office, decision: Decision, arrived: datetime) -> commitments.Deadlines:
+    return commitments.deadlines(office.desk.settings.policy.severities[decision.severity], arrived)
+
+
+def _note(
+    session: Session, office: Office, read: Read, ticket_id: int, kind: str, decision: Decision, now: datetime
+) -> None:
+    tickets.record(
+        session,
+        ticket_id,
+        at=now,
+        actor=decision.sender.address if decision.sender else "triaged",
+        kind=kind,
+        detail={
+            "reason": decision.why.value,
+            "severity": decision.severity,
+            "priority_large_user": decision.priority,
+            "account": decision.account.zoid if decision.account else None,
+            "primary_customer_email": decision.primary_customer_email or None,
+            "linked": decision.linked or None,
+        },
+        policy_version=office.desk.settings.policy.version,
+        message=read.work.id,
+    )
+
+
+def _without_repeated_receipt(session: Session, decision: Decision, now: datetime) -> Decision:
+    """Somebody for whom our border server does not vouch hears of us at most once a day: From may be a victim's."""
+    receipt = next((n for n in decision.notices if n.name is NoticeName.RECEIVED_FOR_REVIEW), None)
+    if receipt is None or (decision.sender and decision.sender.authenticated):
+        return decision
+    if not outbox.owed_since(session, receipt.to[0], receipt.name.value, now - _ONE_RECEIPT_PER):
+        return decision
+    step = Step("answer", f"{receipt.to[0]} had a receipt within a day: no second one")
+    return replace(decision, notices=(), steps=(*decision.steps, step))
+
+
+def _cause(office: Office, read: Read, ticket_id: int | None) -> correspondence.Cause:
+    message = read.mail.message
+    return correspondence.Cause(
+        key=f"m{read.work.id}",
+        log_id=threads.log_id(read.work.id, office.desk.key),
+        desk=read.mail.mailbox.desk,
+        mailbox=read.mail.mailbox.name,
+        replies_to=message.message_id,
+        thread=message.references,
+        ticket_id=ticket_id,
+        message_id=read.work.id,
+        doubtful=not read.mail.authentication.passed,
+    )
+
+
+# --- telling the operator -----------------------------------------------------------------------------------------
+
+
+def _report(done: Done, now: datetime, office: Office) -> None:
+    """The `received` and the `decision=` line of one mail (INTERFACE §5), after the commit."""
+    work, mail = done.read.work, done.read.mail
+    log_id = threads.log_id(work.id, office.desk.key)
+    region = done.decision.region if done.decision else mail.mailbox.regions[0]
+    if work.attempts == 1:
+        log.event(
+            "received",
+            log_id=log_id,
+            mailbox=work.mailbox,
+            region=region,
+            uid=f"{work.uidvalidity}/{work.uid}",
+            **{"from": mail.message.sender.address if mail.message.sender else None},
+            size=work.size,
+            auth=mail.authentication.verdict,
+        )
+    if done.failure:
+        log.error("failed", log_id=log_id, attempt=work.attempts, error=done.failure)
+    if done.decision:
+        _announce(log_id, done.decision.document(), (now - work.received_at).total_seconds())
+
+
+def _announce(log_id: str, receipt: dict[str, Any], delay: float, **more: object) -> None:
+    """One line per committed decision, from its stored receipt."""
+    account = receipt["account"] or {}
+    log.event(
+        "",
+        log_id=log_id,
+        decision=receipt["decision"],
+        reason=receipt["reason"],
+        ticket=receipt["ticket"],
+        severity=receipt["severity"],
+        account=account.get("zoid"),
+        licences=receipt["licences"],
+        via=account.get("via"),
+        missing=",".join(receipt["missing"]) or None,
+        delay=max(0.0, delay),
+        **more,
+    )
+
+
+def announce_again(office: Office) -> int:
+    """At the start: print the decisions whose line the last process may not have printed, marked `again=1`."""
+    with office.database.write() as session:
+        rows = casebook.unannounced(session, 10_000)
+        for row in rows:
+            delay = (row.decided_at - row.received_at).total_seconds() if row.decided_at else 0.0
+            _announce(threads.log_id(row.id, office.desk.key), row.receipt or {}, delay, again=1)
+        casebook.announced(session, [row.id for row in rows])
+    return len(rows)
