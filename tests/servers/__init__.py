@@ -1,0 +1,1 @@
+"""Real servers for tests: IMAP (pymap, Dovecot), SMTP (aiosmtpd), PostgreSQL, and a wire to watch and cut."""
