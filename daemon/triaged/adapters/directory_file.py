@@ -13,7 +13,7 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
@@ -92,6 +92,13 @@ def read_accounts(data: bytes, rules: Rules) -> Reading[AccountRecord]:
 def read_partners(data: bytes, rules: Rules) -> Reading[PartnerRecord]:
     """The partners of a file; key `name`."""
     return _read(data, rules, _PARTNER, _partner)
+
+
+def told(location: str, problems: Sequence[Problem], most: int = 50) -> str:
+    """The problems of a file for a person, one a line."""
+    count = f"{len(problems):,} problems" if len(problems) > 1 else "1 problem"
+    lines = [f"{location}: {count}; the directory stays as it was", *(f"  {problem}" for problem in problems[:most])]
+    return "\n".join(lines + [f"  … and {len(problems) - most:,} more"] * (len(problems) > most))
 
 
 @dataclass(slots=True)
@@ -342,9 +349,10 @@ def _partner(fields: _Fields) -> PartnerRecord | None:
 def _text(raw: Any) -> str:
     if not isinstance(raw, str) or not raw.strip():
         raise ValueError("write a text")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in raw.strip()):
+    text = raw.strip()
+    if not text.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise ValueError("remove the control characters")
-    return raw.strip()
+    return text
 
 
 def _id(raw: Any) -> str:

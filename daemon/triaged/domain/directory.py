@@ -126,9 +126,14 @@ class Diff:
     unchanged: int = 0
 
     @property
+    def before(self) -> int:
+        """How many entries there were."""
+        return len(self.changed) + len(self.removed) + self.unchanged
+
+    @property
     def removes_most(self) -> bool:
         """True when more than half of what is there would go: rather a broken file than the truth."""
-        return len(self.removed) > len(self.changed) + self.unchanged
+        return 2 * len(self.removed) > self.before
 
     def document(self) -> dict[str, Any]:
         return asdict(self)

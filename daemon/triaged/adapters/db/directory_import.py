@@ -3,12 +3,13 @@ transaction, so that an import is there as a whole or not at all (INTERFACE §2)
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic
 
 import sqlalchemy
 from sqlalchemy.orm import Session
 
-from triaged.adapters.db import directory
+from triaged.adapters.db import directory, models
 from triaged.adapters.db.directory import Part, Record, Shape
 from triaged.domain.directory import AccountRecord, Diff, PartnerRecord
 
@@ -124,3 +125,32 @@ def _fill(session: Session, part: Part, lists: dict[int, Any]) -> None:
     rows = [row for owner_id, items in lists.items() for row in part.rows(owner_id, items)]
     if rows:
         session.execute(sqlalchemy.insert(part.table), rows)
+
+
+# What is remembered of a watched source (`name`: accounts | partners)
+
+
+def holds(session: Session, name: str, digest: str) -> bool:
+    """True when the directory was last brought up to exactly this content."""
+    row = session.get(models.DirectorySource, name)
+    return row is not None and row.digest == digest
+
+
+def note_success(session: Session, name: str, location: str, digest: str, now: datetime) -> None:
+    """The directory says what its source says, seen at `now`."""
+    row = _source(session, name, location)
+    row.digest, row.refreshed_at, row.error = digest, now, None
+
+
+def note_failure(session: Session, name: str, location: str, error: str) -> None:
+    """The source could not be taken; what was imported before stays, and so does its digest."""
+    _source(session, name, location).error = error
+
+
+def _source(session: Session, name: str, location: str) -> models.DirectorySource:
+    row = session.get(models.DirectorySource, name)
+    if row is None:
+        row = models.DirectorySource(name=name)
+        session.add(row)
+    row.location = location
+    return row
