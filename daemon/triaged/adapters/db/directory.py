@@ -229,7 +229,7 @@ def partner(session: Session, name: str) -> PartnerRecord | None:
     return next(iter(PARTNERS.load(session, models.Partner.name == name).values()), None)
 
 
-def accounts_by_id(session: Session, zoid: str, region: str | None = None) -> tuple[AccountRecord, ...]:
+def accounts_by_zoid(session: Session, zoid: str, region: str | None = None) -> tuple[AccountRecord, ...]:
     """The accounts with this ZOID: one per region at most."""
     where = models.Account.zoid == zoid
     if region:

@@ -106,10 +106,18 @@ def _change(session: Session, shape: Shape[Record], changed: Sequence[tuple[int,
 
 def _add(session: Session, shape: Shape[Record], records: Sequence[Record]) -> None:
     for some in directory.slices(records):
-        insert = sqlalchemy.insert(shape.table).returning(shape.table.id, sort_by_parameter_order=True)
-        ids = session.scalars(insert, [_own(shape, record) for record in some]).all()
+        session.execute(sqlalchemy.insert(shape.table), [_own(shape, record) for record in some])
+        ids = _ids(session, shape, some)
         for part in shape.parts:
-            _fill(session, part, {i: getattr(record, part.field) for i, record in zip(ids, some, strict=True)})
+            _fill(session, part, {ids[record.key]: getattr(record, part.field) for record in some})
+
+
+def _ids(session: Session, shape: Shape[Record], records: Sequence[Record]) -> dict[str, int]:
+    """Row ids by key, asked for afterwards: RETURNING in a known order would cost SQLite a statement per row."""
+    keys = shape.keys()
+    heads = {getattr(record, shape.key[0]) for record in records}
+    found = session.execute(sqlalchemy.select(shape.table.id, *keys).where(keys[0].in_(heads)))
+    return {"/".join(key): row_id for row_id, *key in found}
 
 
 def _own(shape: Shape[Record], record: Record) -> dict[str, Any]:
