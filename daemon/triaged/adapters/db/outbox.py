@@ -1,0 +1,409 @@
+"""Mails we owe: one row = one recipient = finished bytes, written in the transaction that made us owe it (DESIGN §4.3).
+
+A claim is a lease on a `queued` row; `sending` is committed just before DATA. The fence goes up whenever a row changes
+hands, so that whoever was thought dead cannot settle what another has taken.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import ColumnElement
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from triaged.adapters.db.models import Outbox, Ticket
+from triaged.domain import delivery
+from triaged.domain.delivery import State
+
+MOST_DOUBTS = 2  # one resend after the first doubt; after the second only a person decides
+
+_FREE = Outbox.lease_owner.is_(None)
+_QUEUED = Outbox.state == State.QUEUED
+_RESENDABLE = sqlalchemy.and_(Outbox.state == State.UNCERTAIN, Outbox.doubts < MOST_DOUBTS)
+_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A mail to one recipient. `cause` is what made us owe it (`m17`, `e45`): with notice and recipient it is the key.
+
+    `due_at` is not-before, `deadline` that of the duty (the order of sending), `not_after` when it is no longer true.
+    `braked` marks an answer that brakes count and may hold: to automatic, unauthenticated, repeated mail (DESIGN §4.6).
+    """
+
+    cause: str
+    log_id: str
+    notice: str
+    recipient: str
+    envelope_from: str
+    subject: str
+    message_id: str
+    body: bytes
+    created_at: datetime
+    due_at: datetime
+    deadline: datetime
+    not_after: datetime | None = None
+    braked: bool = False
+    ticket_id: int | None = None
+    source_message_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A row that is ours to send until its lease ends. `attempts` counts this one; `state` is queued or uncertain."""
+
+    id: int
+    fence: int
+    log_id: str
+    notice: str
+    recipient: str
+    envelope_from: str
+    body: bytes | None
+    state: State
+    attempts: int
+    doubts: int
+    deadline: datetime
+    not_after: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What one claim took, by deadline, and what it found too late to be true and withdrew."""
+
+    rows: tuple[Claimed, ...]
+    withdrawn: tuple[Claimed, ...]
+
+
+_CLAIMED_COLUMNS = [getattr(Outbox, name) for name in Claimed.__slots__]
+
+
+# What we owe
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Brakes on answers that nobody vouches for: so many to one address, to one domain, in all."""
+
+    per_address: int = 1
+    address_window: timedelta = timedelta(days=1)
+    per_domain: int = 20
+    in_all: int = 200
+    window: timedelta = timedelta(hours=1)
+
+
+def put(session: Session, rows: Sequence[Owed], limits: Limits = Limits()) -> tuple[str, ...]:
+    """Owe these mails; one that is already owed (cause, notice, recipient) is left as it is.
+
+    A braked one over the limits is stored as `held`, so that it stays visible; returns the log ids of those.
+    Raises IntegrityError when a Message-ID is used twice for different mails."""
+    held = []
+    for row in rows:
+        brake = allowed(session, row.recipient, row.created_at, limits) if row.braked else ""
+        if _insert(session, row, brake) and brake:
+            held.append(row.log_id)
+    return tuple(held)
+
+
+def _insert(session: Session, row: Owed, brake: str) -> bool:
+    build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    values = asdict(row) | ({"state": State.HELD, "last_error": f"brake: {brake}"} if brake else {})
+    statement = build(Outbox).values(values).on_conflict_do_nothing(index_elements=["cause", "notice", "recipient"])
+    return session.scalar(statement.returning(Outbox.id)) is not None
+
+
+def allowed(session: Session, recipient: str, now: datetime, limits: Limits = Limits()) -> str:
+    """Empty when one more braked mail may go to `recipient`, else the brake that holds it, for a person to read."""
+    domain = recipient.rpartition("@")[2]
+    to_address = _braked(session, now - limits.address_window, Outbox.recipient == recipient)
+    if to_address >= limits.per_address:
+        return f"{to_address} automatic mails to this address in {_hours(limits.address_window)}"
+    to_domain = _braked(session, now - limits.window, Outbox.recipient.endswith(f"@{domain}", autoescape=True))
+    if to_domain >= limits.per_domain:
+        return f"{to_domain} automatic mails to {domain} in {_hours(limits.window)}"
+    in_all = _braked(session, now - limits.window)
+    return f"{in_all} automatic mails in {_hours(limits.window)}" if in_all >= limits.in_all else ""
+
+
+def _braked(session: Session, since: datetime, *where: ColumnElement[bool]) -> int:
+    passed = Outbox.state.not_in((State.HELD, State.WITHDRAWN))
+    query = sqlalchemy.select(sqlalchemy.func.count()).where(Outbox.braked, Outbox.created_at > since, passed, *where)
+    return session.scalar(query) or 0
+
+
+def _hours(window: timedelta) -> str:
+    return f"{window / timedelta(hours=1):g} h"
+
+
+# Sending
+
+
+def claim(session: Session, owner: str, now: datetime, limit: int, lease: timedelta) -> Claims:
+    """Take up to `limit` rows that are due, the earliest deadline first; the attempt is counted here, before the work.
+
+    Rows past their `not_after` are withdrawn on the way. On PostgreSQL no two owners ever take the same row; on SQLite
+    there is one writer."""
+    claims = _claim_some(session, _RESENDABLE, owner, now, limit, lease)
+    fresh = _claim_some(session, _QUEUED, owner, now, limit - len(claims.rows), lease)
+    rows = sorted(claims.rows + fresh.rows, key=lambda row: (row.deadline, row.id))
+    return Claims(tuple(rows), claims.withdrawn + fresh.withdrawn)
+
+
+def _claim_some(
+    session: Session, wanted: ColumnElement[bool], owner: str, now: datetime, limit: int, lease: timedelta
+) -> Claims:
+    rows: tuple[Claimed, ...] = ()
+    late: tuple[Claimed, ...] = ()
+    while len(rows) < limit:
+        found = session.execute(
+            sqlalchemy.select(Outbox.id, Outbox.not_after)
+            .where(wanted, _FREE, Outbox.due_at <= now)
+            .order_by(Outbox.deadline, Outbox.id)
+            .limit(limit - len(rows))
+            .with_for_update(skip_locked=True)
+        ).all()
+        too_late = [row_id for row_id, not_after in found if not_after is not None and not_after < now]
+        mine = [row_id for row_id, _ in found if row_id not in too_late]
+        late += _take(session, too_late, state=State.WITHDRAWN, last_error="too late: no longer true when it was due")
+        rows += _take(session, mine, attempts=Outbox.attempts + 1, lease_owner=owner, lease_until=now + lease)
+        if not too_late:
+            break
+    return Claims(rows, late)
+
+
+def _take(session: Session, ids: Sequence[int], **values: Any) -> tuple[Claimed, ...]:
+    if not ids:
+        return ()
+    statement = sqlalchemy.update(Outbox).where(Outbox.id.in_(ids)).values(fence=Outbox.fence + 1, **values)
+    found = session.execute(statement.returning(*_CLAIMED_COLUMNS), execution_options=_PLAIN)
+    return tuple(_claimed(row) for row in found.mappings())
+
+
+_PLAIN = {"synchronize_session": False}
+
+
+def _claimed(row: Any) -> Claimed:
+    return Claimed(**{**row, "state": State(row["state"])})
+
+
+def mark_sending(session: Session, claims: Sequence[Claimed], now: datetime, lease: timedelta) -> frozenset[int]:
+    """Note that DATA follows; returns the ids that are still ours. Only those may be transmitted, after the commit."""
+    if not claims:
+        return frozenset()
+    mine = sqlalchemy.tuple_(Outbox.id, Outbox.fence).in_([(row.id, row.fence) for row in claims])
+    statement = sqlalchemy.update(Outbox).where(mine).values(state=State.SENDING, lease_until=now + lease)
+    return frozenset(session.scalars(statement.returning(Outbox.id), execution_options=_PLAIN))
+
+
+def settle(
+    session: Session,
+    row: Claimed,
+    answer: delivery.Answer,
+    now: datetime,
+    retry_at: datetime | None,
+    quiet: timedelta,
+) -> State | None:
+    """Store the relay's answer; returns the new state, or None when the row was no longer ours.
+
+    `retry_at` is when a deferred mail goes again (None: it waited long enough, failed); `quiet` how long an uncertain
+    one rests before its one resend. May be repeated with the same values (a COMMIT whose reply was lost)."""
+    values, ours = _values(row, answer, now, retry_at, quiet), Outbox.fence == row.fence
+    if values["state"] == State.SENT:  # the truth is worth more than the fence: no resend of what surely arrived
+        ours = sqlalchemy.or_(ours, sqlalchemy.and_(Outbox.state == State.UNCERTAIN, _FREE))
+    statement = sqlalchemy.update(Outbox).where(Outbox.id == row.id, ours).values(**values, **_NO_LEASE)
+    found = session.scalar(statement.returning(Outbox.id), execution_options=_PLAIN)
+    return None if found is None else values["state"]
+
+
+def _values(
+    row: Claimed, answer: delivery.Answer, now: datetime, retry_at: datetime | None, quiet: timedelta
+) -> dict[str, Any]:
+    match answer:
+        case delivery.Sent():
+            return {"state": State.SENT, "sent_at": now, "last_error": None}
+        case delivery.Uncertain(reason):
+            return {"state": State.UNCERTAIN, "doubts": row.doubts + 1, "due_at": now + quiet, "last_error": reason}
+        case delivery.Deferred(status) if retry_at is not None:
+            return {"state": row.state, "due_at": retry_at, "last_error": status}
+        case delivery.Deferred(status):
+            return {
+                "state": State.FAILED,
+                "last_error": _doubted(row, f"gave up after {row.attempts} attempts: {status}"),
+            }
+        case delivery.Refused(status):
+            return {"state": State.FAILED, "last_error": _doubted(row, status)}
+
+
+def _doubted(row: Claimed, status: str) -> str:
+    return f"{status} (an earlier attempt ended in doubt: it may have arrived)" if row.doubts else status
+
+
+def give_back(session: Session, row: Claimed, reason: str | None) -> None:
+    """Undo a claim and its attempt: the mail was not tried (relay down, stop). `reason` is shown as last error."""
+    values = {"attempts": row.attempts - 1, "state": row.state, "last_error": reason}
+    statement = sqlalchemy.update(Outbox).where(Outbox.id == row.id, Outbox.fence == row.fence)
+    session.execute(statement.values(**values, **_NO_LEASE), execution_options=_PLAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Rows taken from the dead: `requeued` were claimed only, `doubted` were between DATA and its answer."""
+
+    requeued: tuple[Claimed, ...]
+    doubted: tuple[Claimed, ...]
+
+
+def recover(session: Session, alive: Collection[str], now: datetime, quiet: timedelta) -> Recovered:
+    """Free what is leased by an owner that is not `alive` (by heartbeat), or past its lease.
+
+    Claimed rows are queued again, their attempt stays counted. Rows in `sending` are doubts: resent once after `quiet`,
+    same bytes; from MOST_DOUBTS on they stay `uncertain`."""
+    dead = sqlalchemy.or_(Outbox.lease_owner.not_in(alive), Outbox.lease_until < now)
+    return _recover(session, dead, now, quiet)
+
+
+def recover_from(session: Session, owner: str, now: datetime, quiet: timedelta) -> Recovered:
+    """The same for one owner that has nothing under way any more, whatever its rows say."""
+    return _recover(session, Outbox.lease_owner == owner, now, quiet)
+
+
+def holds(session: Session, owner: str) -> bool:
+    """Whether `owner` has rows claimed or in DATA."""
+    return session.scalar(sqlalchemy.select(sqlalchemy.exists().where(Outbox.lease_owner == owner))) or False
+
+
+def _recover(session: Session, dead: ColumnElement[bool], now: datetime, quiet: timedelta) -> Recovered:
+    leased = sqlalchemy.and_(Outbox.lease_owner.is_not(None), dead)
+    doubted = _free(
+        session,
+        sqlalchemy.and_(leased, Outbox.state == State.SENDING),
+        state=State.UNCERTAIN,
+        doubts=Outbox.doubts + 1,
+        due_at=now + quiet,
+        last_error="the daemon stopped between DATA and the relay's answer",
+    )
+    return Recovered(_free(session, leased), doubted)
+
+
+def _free(session: Session, where: ColumnElement[bool], **values: Any) -> tuple[Claimed, ...]:
+    statement = sqlalchemy.update(Outbox).where(where).values(fence=Outbox.fence + 1, **_NO_LEASE, **values)
+    found = session.execute(statement.returning(*_CLAIMED_COLUMNS), execution_options=_PLAIN)
+    return tuple(sorted((_claimed(row) for row in found.mappings()), key=lambda row: row.id))
+
+
+# The operator's hands. Each returns the ids that it changed: the others were in no state for it.
+
+
+def hold(session: Session, ids: Collection[int], reason: str) -> tuple[int, ...]:
+    """Keep a mail back that is waiting to go, even one already claimed; one in DATA cannot be held."""
+    return _move(session, ids, (State.QUEUED, State.UNCERTAIN), state=State.HELD, last_error=f"held: {reason}")
+
+
+def release(session: Session, ids: Collection[int], now: datetime) -> tuple[int, ...]:
+    """Let a held mail go now."""
+    return _move(session, ids, (State.HELD,), state=State.QUEUED, due_at=now, last_error=None)
+
+
+def retry(session: Session, ids: Collection[int], now: datetime) -> tuple[int, ...]:
+    """Try now, with all attempts and the resend before it again: a failed, uncertain or waiting mail."""
+    states = (State.FAILED, State.UNCERTAIN, State.QUEUED)
+    return _move(session, ids, states, state=State.QUEUED, due_at=now, attempts=0, doubts=0)
+
+
+def withdraw(session: Session, ids: Collection[int], reason: str) -> tuple[int, ...]:
+    """Never send it: superseded, cancelled, too late."""
+    states = (State.QUEUED, State.HELD, State.UNCERTAIN, State.FAILED)
+    return _move(session, ids, states, state=State.WITHDRAWN, last_error=reason)
+
+
+def _move(session: Session, ids: Collection[int], states: Collection[State], **values: Any) -> tuple[int, ...]:
+    where = sqlalchemy.and_(Outbox.id.in_(ids), Outbox.state.in_(states))
+    return tuple(row.id for row in _free(session, where, **values))
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row for people: `ticket` is the ticket's number or empty."""
+
+    id: int
+    log_id: str
+    cause: str
+    notice: str
+    recipient: str
+    envelope_from: str
+    subject: str
+    message_id: str
+    state: State
+    attempts: int
+    doubts: int
+    created_at: datetime
+    due_at: datetime
+    deadline: datetime
+    not_after: datetime | None
+    sent_at: datetime | None
+    last_error: str | None
+    ticket: str
+
+    def document(self) -> dict[str, Any]:
+        """The shape of `queue list --json` (INTERFACE §4); times are left to the writer."""
+        return {
+            "id": self.id,
+            "notice": self.notice,
+            "to": self.recipient,
+            "subject": self.subject,
+            "message_id": self.message_id,
+            "state": self.state.value,
+            "attempts": self.attempts,
+            "due_at": self.due_at,
+            "last_error": self.last_error,
+            "ticket": self.ticket or None,
+            "contract": None,
+        }
+
+
+def entries(
+    session: Session, states: Collection[State] = tuple(State), ticket: str = "", limit: int = 1000
+) -> tuple[Entry, ...]:
+    """Rows in these states, of one ticket if named, in the order they were owed; the newest `limit` of them."""
+    query = _entry_query().where(Outbox.state.in_(states)).order_by(Outbox.id.desc()).limit(limit)
+    found = session.execute(query.where(Ticket.number == ticket) if ticket else query)
+    return tuple(reversed([_entry(row) for row in found.mappings()]))
+
+
+def entry(session: Session, row_id: int) -> Entry | None:
+    row = session.execute(_entry_query().where(Outbox.id == row_id)).mappings().one_or_none()
+    return None if row is None else _entry(row)
+
+
+def body(session: Session, row_id: int) -> bytes | None:
+    """The finished bytes of a mail; None when there is no such row or they were purged."""
+    return session.scalar(sqlalchemy.select(Outbox.body).where(Outbox.id == row_id))
+
+
+def _entry_query() -> sqlalchemy.Select[Any]:
+    columns = [getattr(Outbox, name) for name in Entry.__slots__ if name != "ticket"]
+    return sqlalchemy.select(*columns, Ticket.number.label("ticket")).outerjoin(Ticket, Outbox.ticket_id == Ticket.id)
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(**{**row, "state": State(row["state"]), "ticket": row["ticket"] or ""})
+
+
+def counts(session: Session) -> dict[State, int]:
+    """How many rows stand in each state; every state is named."""
+    found = session.execute(sqlalchemy.select(Outbox.state, sqlalchemy.func.count()).group_by(Outbox.state))
+    return dict.fromkeys(State, 0) | {State(state): number for state, number in found}
+
+
+def oldest_due(session: Session) -> datetime | None:
+    """When the first row that nobody has claimed is, or was, due; None when nothing waits."""
+    times = [
+        session.scalar(sqlalchemy.select(Outbox.due_at).where(wanted, _FREE).order_by(Outbox.due_at).limit(1))
+        for wanted in (_QUEUED, _RESENDABLE)
+    ]
+    return min((time for time in times if time is not None), default=None)
