@@ -253,6 +253,7 @@ def _plain(one: Case, reason: Reason) -> Decision:
         service=one.service,
         licences=customer.licences,
         tier=customer.tier.value if customer.tier else "",
+        thresholds=(customer.region.key_account, customer.region.large_user) if customer.region else None,
         severity=one.desk.settings.policy.default_severity,
         missing=one.missing,
         primary_customer_email=(account.super_admin or "") if account else "",

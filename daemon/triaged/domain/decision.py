@@ -86,6 +86,7 @@ class Decision:
     service: str = ""
     licences: int | None = None
     tier: str = ""
+    thresholds: tuple[int, int] | None = None  # licences from which an account is key, and large, in its region
     severity: str = ""
     priority: bool = False
     missing: tuple[str, ...] = ()
@@ -130,6 +131,9 @@ class Decision:
             ],
             "ticket": self.ticket or None,
             "linked": self.linked or None,
+            "thresholds": self.thresholds
+            and {"key_account": self.thresholds[0], "large_user": self.thresholds[1]},
+            "primary_customer_email": self.primary_customer_email or None,
             "review": self.review,
             "steps": [{"rule": s.rule, "finding": s.finding} for s in self.steps],
             "excluded": [{"rule": s.rule, "finding": s.finding} for s in self.excluded],

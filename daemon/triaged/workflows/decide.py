@@ -6,12 +6,12 @@ with its error, its bytes intact. Attempts are counted before the work: a mail t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from triaged import log
-from triaged.adapters.db import casebook, engine, ledger, outbox, tickets
+from triaged.adapters.db import casebook, engine, ledger, tickets
 from triaged.adapters.db.casebook import Work
 from triaged.adapters.db.engine import Session
 from triaged.desks import correspondence, support
@@ -21,7 +21,6 @@ from triaged.domain import ticket as ticket_rules
 from triaged.domain.decision import Decision, Reason, Step, Verdict
 from triaged.domain.errors import TransientError
 from triaged.domain.message import Authentication, Message
-from triaged.domain.notices import NoticeName
 from triaged.mail import identity, reader, senders, threads
 from triaged.settings import Mailbox
 
@@ -29,7 +28,6 @@ Result = TypeVar("Result")
 
 BATCH = 20
 ATTEMPTS = 3
-_ONE_RECEIPT_PER = timedelta(days=1)  # to an address for which our border server does not vouch
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +183,6 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
         decision, ticket_id = _open(session, office, read, decision, now)
     elif decision.verdict is Verdict.UPDATE:
         ticket_id = _add(session, office, read, decision, now)
-    decision = _without_repeated_receipt(session, decision, now)
     correspondence.owe(session, office.post, decision.notices, decision.ticket, _cause(office, read, ticket_id), now)
     casebook.decided(
         session,
@@ -256,17 +253,6 @@ def _note(
         policy_version=office.desk.settings.policy.version,
         message=read.work.id,
     )
-
-
-def _without_repeated_receipt(session: Session, decision: Decision, now: datetime) -> Decision:
-    """Somebody for whom our border server does not vouch hears of us at most once a day: From may be a victim's."""
-    receipt = next((n for n in decision.notices if n.name is NoticeName.RECEIVED_FOR_REVIEW), None)
-    if receipt is None or (decision.sender and decision.sender.authenticated):
-        return decision
-    if not outbox.owed_since(session, receipt.to[0], receipt.name.value, now - _ONE_RECEIPT_PER):
-        return decision
-    step = Step("answer", f"{receipt.to[0]} had a receipt within a day: no second one")
-    return replace(decision, notices=(), steps=(*decision.steps, step))
 
 
 def _cause(office: Office, read: Read, ticket_id: int | None) -> correspondence.Cause:

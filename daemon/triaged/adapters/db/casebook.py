@@ -3,7 +3,7 @@
 Attempts are counted and committed before the work, so that a mail that kills the process counts too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -88,13 +88,19 @@ def release(session: Session, ids: Sequence[int]) -> None:
     )
 
 
-def orphaned(session: Session, owners: Sequence[str]) -> None:
-    """Free what processes that no longer live had claimed; their attempt stays counted."""
-    session.execute(
+def orphaned(session: Session, alive: Collection[str]) -> int:
+    """Free what processes that no longer live had claimed; their attempt stays counted. Returns how many."""
+    freed = session.execute(
         sqlalchemy.update(MessageRow)
-        .where(MessageRow.state == "received", MessageRow.lease_owner.in_(owners))
+        .where(
+            MessageRow.state == "received",
+            MessageRow.lease_owner.is_not(None),
+            MessageRow.lease_owner.not_in(alive),
+        )
         .values(lease_owner=None, lease_until=None)
+        .returning(MessageRow.id)
     )
+    return len(freed.all())
 
 
 def failed(session: Session, row_id: int, error: str) -> None:

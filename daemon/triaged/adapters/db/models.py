@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Date,
@@ -66,8 +67,8 @@ class Cursor(Base):
     __tablename__ = "cursor"
 
     mailbox: Mapped[str] = mapped_column(primary_key=True)
-    uidvalidity: Mapped[int]
-    last_uid: Mapped[int]
+    uidvalidity: Mapped[int] = mapped_column(BigInteger)  # 32 bits unsigned, and our count of incarnations above
+    last_uid: Mapped[int] = mapped_column(BigInteger)
     polled_at: Mapped[datetime]
 
 
@@ -90,9 +91,9 @@ class MessageRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     mailbox: Mapped[str]
-    uidvalidity: Mapped[int]
-    uid: Mapped[int]
-    size: Mapped[int]
+    uidvalidity: Mapped[int] = mapped_column(BigInteger)
+    uid: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     message_id: Mapped[str] = mapped_column(default="", index=True)  # known after decide
     received_at: Mapped[datetime]  # the server's arrival time (INTERNALDATE)

@@ -1,0 +1,36 @@
+"""`triaged db`: the schema."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from triaged.cli import Cli
+
+
+@click.group()
+def db() -> None:
+    """The database's schema."""
+
+
+@db.command()
+@click.pass_obj
+def upgrade(cli: "Cli") -> None:
+    """Bring the schema to this program's version."""
+    from triaged import app
+
+    before, after = app.upgrade(cli.app)
+    click.echo(f"the schema is at {after}" + (" already" if before == after else f" (was {before or 'empty'})"))
+
+
+@db.command()
+@click.pass_obj
+def current(cli: "Cli") -> None:
+    """The schema's version, and the one that this program needs; exit 1 where they differ."""
+    from triaged import app
+
+    found, wanted = app.schema(cli.app)
+    click.echo(f"the database has {found or 'no schema'}, this program needs {wanted}")
+    if found != wanted:
+        click.echo("→ triaged db upgrade", err=True)
+        raise SystemExit(1)

@@ -1,0 +1,29 @@
+"""`triaged explain`: the whole decision on one mail file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from triaged.cli import json_option, print_json
+
+if TYPE_CHECKING:
+    from triaged.cli import Cli
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--mailbox", help="The mailbox it would have come to; default: the first one.")
+@json_option
+@click.pass_obj
+def explain(cli: "Cli", file: Path, mailbox: str | None, as_json: bool) -> None:
+    """The whole decision on FILE (.eml), as the daemon would take it; nothing is stored, nothing sent."""
+    from triaged import app
+    from triaged.adapters import terminal
+
+    receipt = app.explain(cli.app, file.read_bytes(), mailbox).document()
+    if as_json:
+        print_json(receipt)
+        return
+    terminal.decision(receipt, file.name)
+    terminal.steps(receipt)

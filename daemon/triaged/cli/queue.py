@@ -1,0 +1,105 @@
+"""`triaged queue`: the mails that we owe."""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from triaged.cli import Exit, json_option, print_json, stop
+
+if TYPE_CHECKING:
+    from triaged.cli import Cli
+
+_STATES = ["queued", "sending", "sent", "uncertain", "failed", "held", "withdrawn"]
+
+
+@click.group()
+def queue() -> None:
+    """Mails we owe: list, show, retry, hold, release."""
+
+
+@queue.command("list")
+@click.option("--state", "states", type=click.Choice(_STATES), multiple=True)
+@click.option("--limit", type=click.IntRange(1), default=1_000_000, help="Only the newest so many.")
+@json_option
+@click.pass_obj
+def list_(cli: "Cli", states: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """Mails owed and sent, oldest first."""
+    from triaged.adapters import terminal
+    from triaged.adapters.db import outbox
+    from triaged.domain.delivery import State
+
+    with cli.database.read() as session:
+        entries = outbox.entries(session, tuple(State(s) for s in states) or tuple(State), limit=limit)
+    if as_json:
+        print_json([entry.document() for entry in entries])
+        return
+    terminal.table(
+        ("id", "state", "notice", "to", "ticket", "attempts", "due (UTC)", "last error"),
+        (
+            (e.id, e.state, e.notice, e.recipient, e.ticket, e.attempts, f"{e.due_at:%m-%d %H:%M}", e.last_error)
+            for e in entries
+        ),
+        "we owe nothing",
+    )
+
+
+@queue.command()
+@click.argument("number", type=int)
+@click.option("--raw", is_flag=True, help="The finished bytes of the mail, to stdout.")
+@json_option
+@click.pass_obj
+def show(cli: "Cli", number: int, raw: bool, as_json: bool) -> None:
+    """One mail that we owe or sent."""
+    from triaged.adapters import terminal
+    from triaged.adapters.db import outbox
+
+    with cli.database.read() as session:
+        entry, body = outbox.entry(session, number), outbox.body(session, number)
+    if entry is None:
+        stop(Exit.PROBLEMS, f"there is no mail {number} in the queue: `triaged queue list` shows them")
+    if raw:
+        sys.stdout.buffer.write(body or b"")
+    elif as_json:
+        print_json(entry.document())
+    else:
+        terminal.facts(entry.document().items(), f"mail {number}")
+
+
+def _change(name: str, help_text: str, done: str, change: Callable[..., tuple[int, ...]]) -> None:
+    @click.argument("numbers", type=int, nargs=-1, required=True)
+    @click.pass_obj
+    def run(cli: "Cli", numbers: tuple[int, ...]) -> None:
+        with cli.database.write() as session:
+            changed = change(session, numbers)
+        for number in numbers:
+            click.echo(f"mail {number}: {done if number in changed else 'left as it is, see `triaged queue show`'}")
+        if set(numbers) - set(changed):
+            raise SystemExit(int(Exit.PROBLEMS))
+
+    queue.add_command(click.command(help=help_text)(run), name)
+
+
+def _retry(session: object, numbers: tuple[int, ...]) -> tuple[int, ...]:
+    from triaged.adapters.db import outbox
+
+    return outbox.retry(session, numbers, datetime.now(UTC))  # type: ignore[arg-type]  # imported late, typed there
+
+
+def _hold(session: object, numbers: tuple[int, ...]) -> tuple[int, ...]:
+    from triaged.adapters.db import outbox
+
+    return outbox.hold(session, numbers, f"held by {click.get_current_context().command.name}")  # type: ignore[arg-type]  # same
+
+
+def _release(session: object, numbers: tuple[int, ...]) -> tuple[int, ...]:
+    from triaged.adapters.db import outbox
+
+    return outbox.release(session, numbers, datetime.now(UTC))  # type: ignore[arg-type]  # same
+
+
+_change("retry", "Send failed, uncertain or waiting mails now.", "will be sent now", _retry)
+_change("hold", "Keep mails back until they are released.", "held", _hold)
+_change("release", "Let held mails go.", "released", _release)
