@@ -55,6 +55,17 @@ def position(session: Session, mailbox: str) -> Position | None:
     return Position(row.uidvalidity, row.last_uid) if row else None
 
 
+def newest_incarnation(session: Session, mailbox: str, uidvalidity: int) -> int | None:
+    """The highest number under which mails of this UIDVALIDITY (32 bits) are stored; None when there are none.
+
+    A folder that is made anew under the same UIDVALIDITY is stored under that plus a multiple of 2**32."""
+    return session.scalar(
+        sqlalchemy.select(sqlalchemy.func.max(MessageRow.uidvalidity)).where(
+            MessageRow.mailbox == mailbox, MessageRow.uidvalidity % 2**32 == uidvalidity
+        )
+    )
+
+
 def advance(session: Session, mailbox: str, uidvalidity: int, last_uid: int, now: datetime) -> None:
     """Move the cursor; under another UIDVALIDITY it starts anew, under the same one it never goes back."""
     row = session.get(Cursor, mailbox)

@@ -1,0 +1,335 @@
+"""Intake: what lies in a mailbox becomes rows of the ledger, and nothing else happens here (DESIGN §4.1).
+
+The order is the guarantee: fetch a batch, store its bytes and the cursor in one transaction, commit, and only then
+archive or flag on the server, which is courtesy. What a stop left untidy is tidied at the next poll.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from triaged import log
+from triaged.adapters import imap
+from triaged.adapters.db import engine, ledger
+from triaged.domain.errors import PermanentError, TransientError
+
+BATCH_MAILS, BATCH_BYTES = 50, 8 << 20
+TIDY_BATCH = 200
+WINDOW = 5_000  # UIDs per SEARCH: its answer is one line, and lines have limits
+LISTED = 500  # UIDs per FETCH of sizes: a command line has limits too
+TRIES = 3  # for a mail that the server shows but does not hand out
+AGAIN = 5.0  # seconds until the next of these tries
+_INCARNATION = 2**32  # UIDVALIDITY has 32 bits; a folder made anew under the same value counts in the bits above
+
+_NETWORK = (1.0, 60.0)  # first and longest pause in seconds
+_REFUSED = (60.0, 900.0)  # a log-in that is tried too often gets locked
+
+
+class Mailbox(imap.Mailbox, Protocol):
+    """What of `[[mailbox]]` (INTERFACE §1) intake needs."""
+
+    @property
+    def poll(self) -> timedelta: ...
+    @property
+    def idle(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """One mailbox, and where its mail goes. `wake` is called after each commit of new mail; `progress` gets the
+    mailbox's name and its state at every turn, for `status` and the watchdog; `stop` ends a poll between batches."""
+
+    mailbox: Mailbox
+    database: engine.Database
+    limit: int  # bytes: a larger mail is taken header-only
+    now: Callable[[], datetime]
+    wake: Callable[[], None] = lambda: None
+    progress: Callable[[str, Mapping[str, object]], None] = lambda _name, _state: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    tries: Counter[int] = field(default_factory=Counter)  # UIDs that were shown but not handed out
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll did."""
+
+    stored: int = 0
+    tidied: int = 0
+    vanished: int = 0  # gone between SEARCH and FETCH: somebody moved or deleted them
+    withheld: int = 0  # recorded without bytes: the server shows them but hands nothing out
+    waiting: bool = False  # stopped before a mail that the server does not hand out yet
+    untidy: str = ""  # why mails could not be archived or flagged
+
+    def __add__(self, later: "Polled") -> "Polled":
+        return Polled(
+            self.stored + later.stored,
+            self.tidied + later.tidied,
+            self.vanished + later.vanished,
+            self.withheld + later.withheld,
+            self.waiting or later.waiting,
+            self.untidy or later.untidy,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """From where to read: the ledger's uidvalidity, the last UID stored, the last UID there is (None: unknown)."""
+
+    uidvalidity: int
+    cursor: int
+    end: int | None
+
+
+def poll(intake: Intake, connection: imap.Connection) -> Polled:
+    """Store everything above the cursor, batch by batch; tidy what is stored.
+
+    Raises TransientError and PermanentError; what was committed before stays, and the next poll goes on from there."""
+    place = _find_place(intake, connection.select())
+    polled = _tidy(intake, connection, place.uidvalidity)
+    for batch in _batches(intake, connection, place):
+        polled += _take(intake, connection, place.uidvalidity, batch)
+        if not polled.untidy:
+            polled += _tidy(intake, connection, place.uidvalidity)
+        if polled.waiting or intake.stop.is_set():
+            return polled
+    _pass_gap(intake, place)
+    return polled
+
+
+def _find_place(intake: Intake, selected: imap.Selected) -> _Place:
+    """Compare the folder with what we know of it: go on after the last UID, or begin."""
+    end = selected.uidnext - 1 if selected.uidnext else None
+    with intake.database.read() as session:
+        known = ledger.position(session, intake.mailbox.name)
+    if known and known.uidvalidity % _INCARNATION == selected.uidvalidity and (end is None or end >= known.last_uid):
+        return _Place(known.uidvalidity, known.last_uid, end)
+    return _Place(_begin(intake, selected, known), 0, end)
+
+
+def _begin(intake: Intake, selected: imap.Selected, known: ledger.Position | None) -> int:
+    """A new folder, or one that was made anew on the server: read from its first mail, under a uidvalidity that no
+    row has yet, because the same UID may now be another mail. Mail that is known by its bytes becomes a duplicate."""
+    name = intake.mailbox.name
+    with intake.database.write() as session:
+        newest = ledger.newest_incarnation(session, name, selected.uidvalidity)
+        uidvalidity = selected.uidvalidity if newest is None else newest + _INCARNATION
+        ledger.advance(session, name, uidvalidity, 0, intake.now())
+    intake.tries.clear()
+    if known:
+        was = f"{known.uidvalidity % _INCARNATION}/{known.last_uid}"
+        found = f"{selected.uidvalidity}/{(selected.uidnext or 1) - 1}"
+        log.warning("", mailbox=name, state="renumbered", was=was, found=found, reason=_RENUMBERED)
+    return uidvalidity
+
+
+_RENUMBERED = "the folder was made anew on the server: it is read from its first mail, known mail is recognised"
+
+
+def _batches(intake: Intake, connection: imap.Connection, place: _Place) -> Iterator[list[imap.Listed]]:
+    """Mails above the cursor in the order of their UIDs, bounded in count and bytes; an oversized one is alone."""
+    for first, last in _windows(place):
+        uids = connection.uids(first, last)
+        for start in range(0, len(uids), LISTED):
+            yield from _bounded(connection.listing(uids[start : start + LISTED]), intake.limit)
+
+
+def _windows(place: _Place) -> Iterator[tuple[int, int | None]]:
+    if place.end is None:
+        yield place.cursor + 1, None
+        return
+    for first in range(place.cursor + 1, place.end + 1, WINDOW):
+        yield first, min(first + WINDOW - 1, place.end)
+
+
+def _bounded(listed: Sequence[imap.Listed], limit: int) -> Iterator[list[imap.Listed]]:
+    batch: list[imap.Listed] = []
+    for mail in listed:
+        full = len(batch) == BATCH_MAILS or sum(one.size for one in batch) + mail.size > BATCH_BYTES
+        if batch and (full or mail.size > limit or batch[0].size > limit):
+            yield batch
+            batch = []
+        batch.append(mail)
+    if batch:
+        yield batch
+
+
+def _take(intake: Intake, connection: imap.Connection, uidvalidity: int, batch: Sequence[imap.Listed]) -> Polled:
+    """Fetch a batch and commit it with the cursor.
+
+    The cursor never passes a mail that the server shows but does not hand out: we stop before it, and after TRIES
+    polls record it without bytes, so that a person finds it in quarantine; it stays in the folder."""
+    bodies = _bodies(intake, connection, batch)
+    missing = [mail.uid for mail in batch if mail.uid not in bodies]
+    present = _still_there(connection, missing)
+    intake.tries.update(present)
+    stop = min((uid for uid in present if intake.tries[uid] < TRIES), default=None)
+    reached = [mail for mail in batch if stop is None or mail.uid < stop]
+    withheld = {mail.uid for mail in reached} & present
+    mails = [_fetched(intake, mail, bodies.get(mail.uid, b"")) for mail in reached if mail.uid in {*bodies, *present}]
+    stored = _store(intake, uidvalidity, mails, withheld)
+    vanished = len(missing) - len(present)
+    return Polled(stored=stored, vanished=vanished, withheld=len(withheld), waiting=stop is not None)
+
+
+def _bodies(intake: Intake, connection: imap.Connection, batch: Sequence[imap.Listed]) -> dict[int, bytes]:
+    if batch[0].size > intake.limit:
+        header = connection.header(batch[0].uid)
+        return {} if header is None else {batch[0].uid: header}
+    return connection.bodies([mail.uid for mail in batch], sum(mail.size for mail in batch))
+
+
+def _still_there(connection: imap.Connection, uids: Sequence[int]) -> set[int]:
+    return set(connection.uids(uids[0], uids[-1])) & set(uids) if uids else set()
+
+
+def _fetched(intake: Intake, mail: imap.Listed, raw: bytes) -> ledger.Fetched:
+    return ledger.Fetched(mail.uid, raw, mail.size, mail.received_at or intake.now(), mail.size > intake.limit)
+
+
+def _store(intake: Intake, uidvalidity: int, mails: Sequence[ledger.Fetched], withheld: set[int]) -> int:
+    """One transaction: rows, bytes, cursor. Nothing was marked on the server before it, anything may be after it."""
+    if not mails:
+        return 0
+    with intake.database.write() as session:
+        rows = ledger.admit(session, intake.mailbox.name, uidvalidity, mails, intake.now())
+        ledger.tidied(session, [row.id for row in rows if row.uid in withheld], intake.now())
+    for uid in withheld:
+        log.error("", mailbox=intake.mailbox.name, state="withheld", uid=uid, reason=_WITHHELD)
+    if rows:
+        intake.wake()
+    return len(rows)
+
+
+_WITHHELD = "the server lists this mail but hands out no bytes of it; look at it there, it is in quarantine here"
+
+
+def _tidy(intake: Intake, connection: imap.Connection, uidvalidity: int) -> Polled:
+    """Archive or flag what is committed, then note it; a stop in between repeats the harmless half."""
+    done = 0
+    while rows := _untidied(intake, uidvalidity):
+        if refusal := connection.tidy([uid for _, uid in rows]):
+            return Polled(tidied=done, untidy=refusal)
+        with intake.database.write() as session:
+            ledger.tidied(session, [row for row, _ in rows], intake.now())
+        done += len(rows)
+    return Polled(tidied=done)
+
+
+def _untidied(intake: Intake, uidvalidity: int) -> tuple[tuple[int, int], ...]:
+    with intake.database.read() as session:
+        return ledger.untidied(session, intake.mailbox.name, uidvalidity, TIDY_BATCH)
+
+
+def _pass_gap(intake: Intake, place: _Place) -> None:
+    """UIDs below UIDNEXT that are not there will never be: the next poll need not look for them again."""
+    with intake.database.read() as session:
+        position = ledger.position(session, intake.mailbox.name)
+    if place.end is not None and position and position.last_uid < place.end:
+        with intake.database.write() as session:
+            ledger.advance(session, intake.mailbox.name, place.uidvalidity, place.end, intake.now())
+
+
+def drain(intake: Intake) -> Polled:
+    """Store and tidy everything that is there now, for `run --once`. Raises TransientError and PermanentError."""
+    connection = _connect(intake)
+    try:
+        polled = latest = poll(intake, connection)
+        while latest.waiting and not intake.stop.is_set():
+            latest = poll(intake, connection)
+            polled += latest
+        return polled
+    finally:
+        connection.close()
+
+
+def watch(intake: Intake, jitter: Callable[[], float] = random.random) -> None:
+    """The life of a mailbox's thread: connect, poll, wait, until `stop`; after an error back off and begin anew.
+
+    A mailbox that hangs keeps only itself waiting: each has its thread and its connection."""
+    patience = Patience(jitter)
+    while not intake.stop.is_set():
+        try:
+            _serve(intake, patience)
+        except (TransientError, PermanentError) as error:
+            pause = patience.pause(error)
+            _tell(intake, "backoff", reason=str(error), attempt=patience.attempt, next=f"{pause:.0f}s")
+            intake.stop.wait(pause)
+    _report(intake, "stopped")
+
+
+def _serve(intake: Intake, patience: "Patience") -> None:
+    """One connection, from log-in to the first error or the stop."""
+    _report(intake, "connecting")
+    connection = _connect(intake)
+    try:
+        untidy = ""
+        while not intake.stop.is_set():
+            due = time.monotonic() + intake.mailbox.poll.total_seconds()
+            polled = poll(intake, connection)
+            if polled.untidy != untidy:
+                untidy = polled.untidy
+                _tell(intake, "untidy" if untidy else "tidy", reason=untidy)
+            _report(intake, "waiting", reason=untidy)
+            _wait(intake, connection, min(due, time.monotonic() + AGAIN) if polled.waiting else due)
+            patience.forget()
+    finally:
+        connection.close()
+
+
+def _connect(intake: Intake) -> imap.Connection:
+    """A connection with its folder open and its archive there; how it tidies is logged."""
+    connection = imap.connect(intake.mailbox, longest=2 * intake.limit + imap.HEADER_CAP)
+    try:
+        connection.select()
+        if refusal := connection.make_archive():
+            _tell(intake, "untidy", reason=refusal)
+    except (TransientError, PermanentError):
+        connection.close()
+        raise
+    idles = connection.can_idle and intake.mailbox.idle
+    log.event("", mailbox=intake.mailbox.name, state="connected", tidy=connection.tidying, idle=idles)
+    return connection
+
+
+def _wait(intake: Intake, connection: imap.Connection, due: float) -> None:
+    """Until the next poll is due, or IDLE hears something. IDLE only wakes: the poll is the truth."""
+    left = due - time.monotonic()
+    if left > 0 and intake.mailbox.idle and connection.can_idle:
+        connection.idle(left, intake.stop)
+    elif left > 0:
+        intake.stop.wait(left)
+
+
+def _tell(intake: Intake, state: str, **values: object) -> None:
+    log.warning("", mailbox=intake.mailbox.name, state=state, **values)
+    _report(intake, state, **values)
+
+
+def _report(intake: Intake, state: str, **values: object) -> None:
+    intake.progress(intake.mailbox.name, {"state": state, "at": intake.now(), **values})
+
+
+class Patience:
+    """How long to wait after an error: doubled each time up to a ceiling, up to a quarter less by chance, so that
+    mailboxes do not come back all at once. What a person must mend is tried more slowly than a network."""
+
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self.attempt = 0
+        self._jitter, self._pace = jitter, _NETWORK
+
+    def pause(self, error: TransientError | PermanentError) -> float:
+        """Seconds to wait after this error."""
+        pace = _REFUSED if isinstance(error, PermanentError) else _NETWORK
+        self.attempt = self.attempt + 1 if pace == self._pace else 1
+        self._pace = pace
+        first, longest = pace
+        return min(longest, first * 2 ** min(self.attempt - 1, 16)) * (1 - self._jitter() / 4)
+
+    def forget(self) -> None:
+        """It works again: the next error is a first one."""
+        self.attempt = 0
