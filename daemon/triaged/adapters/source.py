@@ -104,15 +104,18 @@ def _download(location: str, token: str, largest: int, patience: float) -> bytes
     request = urllib.request.Request(location, headers={"User-Agent": "triaged", "Accept": "*/*"})  # noqa: S310 - checked
     if token:
         request.add_header("Authorization", f"Bearer {token}")
+    direct = [urllib.request.ProxyHandler({})] if _is_loopback(urllib.parse.urlsplit(location).hostname or "") else []
     deadline = time.monotonic() + patience
     try:
-        with urllib.request.build_opener(_SameHost).open(request, timeout=patience) as answer:
+        with urllib.request.build_opener(_SameHost, *direct).open(request, timeout=patience) as answer:
             return b"".join(_chunks(answer, location, largest, deadline))
     except urllib.error.HTTPError as error:
         error.close()
         raise _refused(location, error.code, error.reason) from error
     except urllib.error.URLError as error:
         raise _unreachable(location, error.reason) from error
+    except http.client.IncompleteRead as error:
+        raise TransientError(f"{location}: the answer was cut off") from error
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(location, error) from error
 
@@ -145,6 +148,8 @@ def _bare(address: str) -> str:
 
 def _chunks(answer: http.client.HTTPResponse, location: str, largest: int, deadline: float) -> Iterator[bytes]:
     """The body piece by piece, measured against what was announced: http.client keeps silent when a body is cut."""
+    if answer.status != http.client.OK:
+        raise _refused(location, answer.status, answer.reason)
     announced = answer.headers.get("Content-Length")
     size = 0
     while chunk := answer.read1(_CHUNK):
