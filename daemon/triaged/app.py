@@ -2,25 +2,46 @@
 
 import secrets
 import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from triaged import log, settings
-from triaged.adapters import templates
-from triaged.adapters.db import engine, migrations
-from triaged.domain.errors import PermanentError
+from triaged.adapters import directory_file, smtp, templates
+from triaged.adapters.db import casebook, engine, ledger, migrations
+from triaged.desks import correspondence, support
+from triaged.desks.case import Desk
+from triaged.domain.decision import Decision
+from triaged.domain.errors import PermanentError, TransientError
 from triaged.settings import Settings
+from triaged.workflows import associate, decide, intake
+
+_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything a command or the daemon needs, built once."""
+    """Everything a command or the daemon needs, built once. `key` signs our Message-IDs and log ids."""
 
     settings: Settings
     database: engine.Database
     renderer: templates.Renderer
-    key: bytes  # signs our Message-IDs and log ids
-    host: str
+    key: bytes
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.settings, self.renderer.locales(), self.key)
+
+    @property
+    def post(self) -> correspondence.Post:
+        return correspondence.Post(self.settings, self.renderer, self.key)
+
+    @property
+    def rules(self) -> directory_file.Rules:
+        """What directory files may say."""
+        policy = self.settings.policy
+        return directory_file.Rules(frozenset(policy.regions), policy.public_mail_domains)
 
 
 def load(config: Path | None) -> App:
@@ -29,8 +50,9 @@ def load(config: Path | None) -> App:
 
 
 def build(values: Settings) -> App:
+    """Open what the configuration names. Nothing is connected yet."""
     log.configure(values.log.format)
-    values.service.state_dir.mkdir(parents=True, exist_ok=True)
+    _made(values.service.state_dir)
     shipped = settings.shipped("templates")
     override = values.service.templates
     return App(
@@ -38,5 +60,103 @@ def build(values: Settings) -> App:
         database=engine.Database(values.database.url),
         renderer=templates.Renderer([override, shipped] if override else [shipped]),
         key=_key(values.service.secret_file),
-        host=socket.gethostname(),
     )
+
+
+def ready(app: App) -> App:
+    """Refuse to work on a schema that is not this program's. Raises PermanentError with the command that mends it."""
+    found, wanted = schema(app)
+    if found != wanted:
+        raise PermanentError(
+            f"the database has {found or 'no schema'}, this program needs {wanted}: run `triaged db upgrade` first"
+        )
+    return app
+
+
+def schema(app: App) -> tuple[str | None, str]:
+    """The schema that the database has, and the one that this program needs."""
+    with engine.translated():
+        return migrations.current(app.database), migrations.head(settings.shipped("migrations"))
+
+
+def upgrade(app: App) -> tuple[str | None, str]:
+    """Bring the schema up; returns where it stood and where it stands."""
+    before = schema(app)[0]
+    with engine.translated():
+        return before, migrations.upgrade(app.database, settings.shipped("migrations"))
+
+
+def explain(app: App, raw: bytes, mailbox: str | None) -> Decision:
+    """The decision on a mail file, by the very code that the daemon runs; nothing is stored."""
+    place = app.settings.mailbox(mailbox) if mailbox else app.settings.mailboxes[0]
+    truncated = len(raw) > app.settings.limits.message
+    mail = decide.read_mail(raw, place, app.desk, datetime.now(UTC), truncated)
+    with app.database.read() as session:
+        return support.consider(mail, app.desk, session)
+
+
+def replay(app: App, number: int) -> Decision:
+    """The decision on a stored mail as of today; nothing is stored."""
+    with app.database.read() as session:
+        record = casebook.one(session, number)
+        raw = ledger.raw(session, number)
+        place = app.settings.mailbox(record.row["mailbox"])
+        mail = decide.read_mail(raw, place, app.desk, record.row["received_at"], record.truncated)
+        return support.consider(mail, app.desk, session)
+
+
+def bureau(app: App, actor: str) -> associate.Bureau:
+    """Where an associate's commands act."""
+    return associate.Bureau(ready(app).database, app.desk, app.post, actor)
+
+
+def office(app: App, owner: str) -> decide.Office:
+    """Where mails are decided."""
+    return decide.Office(app.database, app.desk, app.post, owner)
+
+
+def intakes(
+    app: App, wake: Callable[[], None], progress: Callable[[str, Mapping[str, object]], None]
+) -> tuple[intake.Intake, ...]:
+    """One per mailbox."""
+    return tuple(
+        intake.Intake(
+            mailbox=mailbox,
+            database=app.database,
+            limit=app.settings.limits.message,
+            now=lambda: datetime.now(UTC),
+            wake=wake,
+            progress=progress,
+        )
+        for mailbox in app.settings.mailboxes
+    )
+
+
+def relay(app: App) -> smtp.Relay:
+    return smtp.Relay(app.settings.smtp, socket.getfqdn())
+
+
+def _made(state_dir: Path) -> None:
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermanentError(
+            f"[service] state_dir {state_dir}: {error.strerror}. Create it for the user that runs triaged, or name another"
+        ) from error
+
+
+def _key(path: Path) -> bytes:
+    """The installation's key, made at first use; several hosts on one database must share it (`secret_file`)."""
+    try:
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_bytes(secrets.token_bytes(_KEY_BYTES))
+        key = path.read_bytes()
+    except OSError as error:
+        raise PermanentError(f"[service] secret_file {path}: {error.strerror}") from error
+    if len(key) < _KEY_BYTES:
+        raise TransientError(
+            f"[service] secret_file {path} has {len(key)} bytes instead of {_KEY_BYTES}: restore it from a backup, or "
+            "remove it to make a new one (answers to mails sent before will not be recognised by their Message-ID)"
+        )
+    return key

@@ -40,6 +40,7 @@ class MessageRecord:
     row: dict[str, Any]
     receipt: dict[str, Any] | None
     error: str | None
+    truncated: bool
 
     def document(self) -> dict[str, Any]:
         return {**self.row, "decision": self.receipt or self.row["decision"], "error": self.error}
@@ -223,7 +224,7 @@ def _record(row: MessageRow, ticket: str | None) -> MessageRecord:
     columns = ("id", "mailbox", "uidvalidity", "uid", "message_id", "sha256", "received_at", "state", "decision", "reason")
     values = {name: getattr(row, name) for name in columns}
     more = {"ticket": ticket, "from": row.sender, "size": row.size, "attempts": row.attempts}
-    return MessageRecord({**values, **more}, row.receipt, row.error)
+    return MessageRecord({**values, **more}, row.receipt, row.error, row.truncated)
 
 
 def again(session: Session, row_id: int, allowed: tuple[str, ...], command: str) -> None:

@@ -7,6 +7,7 @@ keys, BEGIN IMMEDIATE for writers, one writer at a time in the process. What was
 import contextlib
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
@@ -41,7 +42,7 @@ class Database:
         """A transaction that may write: committed at the end, rolled back on any exception.
 
         Raises TransientError where the database is locked, full, read-only or out of reach."""
-        with self._writer, _translated(), self.engine.connect() as connection:
+        with self._writer, translated(), self.engine.connect() as connection:
             connection = connection.execution_options(triaged_writes=True)
             with Session(connection, expire_on_commit=False) as session, session.begin():
                 yield session
@@ -49,8 +50,14 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that only reads."""
-        with _translated(), Session(self.engine) as session:
+        with translated(), Session(self.engine) as session:
             yield session
+
+    @property
+    def path(self) -> Path | None:
+        """The file of an SQLite database; None for PostgreSQL and for a database in memory."""
+        name = self.engine.url.database
+        return Path(name) if self.dialect == "sqlite" and name and name != ":memory:" else None
 
     def dispose(self) -> None:
         self.engine.dispose()
@@ -83,7 +90,7 @@ def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """A database that cannot be used now is a TransientError that says what to look at; errors of ours pass."""
     try:
         yield

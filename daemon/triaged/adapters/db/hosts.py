@@ -39,3 +39,8 @@ def bury(session: Session, now: datetime) -> tuple[str, ...]:
 
 def listed(session: Session) -> list[Host]:
     return list(session.scalars(sqlalchemy.select(Host).order_by(Host.started_at)))
+
+
+def only(session: Session, owner: str) -> None:
+    """We hold the lock that only one may hold: all others are dead, however short ago they beat."""
+    session.execute(sqlalchemy.delete(Host).where(Host.id != owner))

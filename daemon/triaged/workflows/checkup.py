@@ -1,0 +1,75 @@
+"""`check`: try everything that the daemon will need, and say in one line each what is right, doubtful or wrong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from triaged.adapters import imap, smtp, templates
+from triaged.adapters.db import engine, migrations
+from triaged.domain.errors import PermanentError, TransientError
+from triaged.settings import Mailbox, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`level`: ok | warn | FAIL; `fix` is what to do about it; `unreachable` when a server could not be reached."""
+
+    level: str
+    name: str
+    text: str
+    fix: str = ""
+    unreachable: bool = False
+
+
+def findings(
+    settings: Settings, database: engine.Database, scripts: Path, renderer: templates.Renderer, relay: smtp.Relay
+) -> Iterator[Finding]:
+    """Configuration, database, schema, each server, templates in every locale; each tried for real."""
+    yield Finding("ok", "configuration", f"{settings.path}: {len(settings.mailboxes)} mailboxes")
+    yield from (Finding("warn", "configuration", text) for text in settings.warnings)
+    yield _database(database, scripts)
+    for mailbox in settings.mailboxes:
+        yield _mailbox(mailbox)
+    yield _relay(relay)
+    yield from _templates(renderer)
+
+
+def _database(database: engine.Database, scripts: Path) -> Finding:
+    try:
+        with engine.translated():
+            found, wanted = migrations.current(database), migrations.head(scripts)
+    except (TransientError, PermanentError) as error:
+        return Finding("FAIL", "database", str(error), "see [database] url", unreachable=True)
+    if found != wanted:
+        return Finding("FAIL", "database", f"schema {found or 'missing'}, needed {wanted}", "triaged db upgrade")
+    return Finding("ok", "database", f"{database.dialect}, schema {found}")
+
+
+def _mailbox(mailbox: Mailbox) -> Finding:
+    name = f"mailbox {mailbox.name}"
+    try:
+        connection = imap.connect(mailbox)
+    except (TransientError, PermanentError) as error:
+        return Finding("FAIL", name, str(error), f"see [[mailbox]] {mailbox.name}", unreachable=True)
+    try:
+        selected = connection.select()
+    except (TransientError, PermanentError) as error:
+        return Finding("FAIL", name, str(error), f"see [[mailbox]] {mailbox.name}: folder", unreachable=True)
+    finally:
+        connection.close()
+    told = "wakes by IDLE" if connection.can_idle and mailbox.idle else f"polls every {mailbox.poll}"
+    return Finding("ok", name, f"{mailbox.host}:{mailbox.port} {selected.uidvalidity}, {connection.tidying}, {told}")
+
+
+def _relay(relay: smtp.Relay) -> Finding:
+    trouble = relay.probe()
+    if trouble:
+        return Finding("FAIL", "relay", f"{relay.name}: {trouble}", "see [smtp]", unreachable=True)
+    return Finding("ok", "relay", f"{relay.name} takes our mail")
+
+
+def _templates(renderer: templates.Renderer) -> Iterator[Finding]:
+    problems = renderer.problems()
+    yield from (Finding("FAIL", "templates", problem) for problem in problems)
+    if not problems:
+        yield Finding("ok", "templates", f"complete in {', '.join(renderer.locales())}")

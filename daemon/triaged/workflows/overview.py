@@ -1,0 +1,79 @@
+"""`status`: one screen that says whether a person must do something."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from triaged.adapters.db import casebook, engine, hosts, ledger, outbox, tickets
+from triaged.domain.delivery import State
+from triaged.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the tables say now; `attention` are sentences for a person, empty when all is well."""
+
+    daemons: tuple[dict[str, Any], ...]
+    mailboxes: tuple[dict[str, Any], ...]
+    messages: dict[str, int]
+    tickets: dict[str, int]
+    critical: int
+    queue: dict[str, int]
+    attention: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def overview(database: engine.Database, settings: Settings, now: datetime) -> Overview:
+    """Read everything in one go."""
+    with database.read() as session:
+        alive = hosts.alive(session, now)
+        daemons = tuple(
+            {"host": h.name, "pid": h.pid, "since": h.started_at, "alive": h.id in alive, "progress": h.status}
+            for h in hosts.listed(session)
+        )
+        positions = {m.name: ledger.position(session, m.name) for m in settings.mailboxes}
+        messages, counted, queue = casebook.counts(session), tickets.counts(session), outbox.counts(session)
+    open_by_state: dict[str, int] = {}
+    for (state, _severity), number in counted.items():
+        open_by_state[state] = open_by_state.get(state, 0) + number
+    critical = sum(n for (state, severity), n in counted.items() if severity == "S1" and state in ("open", "review"))
+    mailboxes = tuple(_mailbox(name, place, daemons) for name, place in positions.items())
+    return Overview(
+        daemons=daemons,
+        mailboxes=mailboxes,
+        messages=messages,
+        tickets=open_by_state,
+        critical=critical,
+        queue={state.value: number for state, number in queue.items()},
+        attention=tuple(_attention(daemons, mailboxes, messages, open_by_state, queue)),
+    )
+
+
+def _mailbox(name: str, place: ledger.Position | None, daemons: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    told = next((d["progress"][name] for d in daemons if d["alive"] and name in d["progress"]), {})
+    return {"name": name, "last_uid": place.last_uid if place else None, **told}
+
+
+def _attention(
+    daemons: tuple[dict[str, Any], ...],
+    mailboxes: tuple[dict[str, Any], ...],
+    messages: dict[str, int],
+    states: dict[str, int],
+    queue: dict[State, int],
+) -> list[str]:
+    said = []
+    if not any(d["alive"] for d in daemons):
+        said.append("no daemon runs: `triaged run`")
+    for mailbox in mailboxes:
+        if mailbox.get("state") in ("backoff", "untidy"):
+            said.append(f"mailbox {mailbox['name']}: {mailbox['state']}: {mailbox.get('reason')}")
+    if states.get("review"):
+        said.append(f"{states['review']} tickets wait for review: `triaged ticket list --state review`")
+    if messages.get("quarantined"):
+        said.append(f"{messages['quarantined']} mails in quarantine: `triaged quarantine list`")
+    for state in (State.UNCERTAIN, State.FAILED, State.HELD):
+        if queue.get(state):
+            said.append(f"{queue[state]} mails {state}: `triaged queue list --state {state}`")
+    return said
