@@ -1,0 +1,104 @@
+"""What ties mails together: our keyed Message-IDs (proof), the number in a subject (a hint), the log line's id.
+
+A Message-ID of ours carries its ticket and an HMAC of it under the installation's key, so a reply is bound to a mail
+that we really sent: whoever guesses a ticket's number proves nothing (INTERFACE §4 "Reply", DESIGN §5).
+"""
+
+import hmac
+import re
+from collections.abc import Iterator
+
+from triaged.domain.message import Message
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # RFC 4648 base 32
+_HALF_BITS = 20
+_HALF_MASK = (1 << _HALF_BITS) - 1
+_ROUNDS = 6
+_MAC_LENGTH = 16  # hex digits
+_NO_TICKET = "x"
+_CONSIDERED = 64  # ids of one mail that are tried, the newest: a forged field must not buy a million HMACs
+
+_OUR_FORM = re.compile(r"<((?:[a-z][a-z0-9]*-\d{1,18}|x)\.[a-z0-9._-]{1,80})\.([0-9a-f]{16})@([a-z0-9.-]{1,253})>")
+_NUMBER = re.compile(r"\[([A-Za-z][A-Za-z0-9]{0,9}-\d{1,18})\]")
+
+
+def log_id(row: int, key: bytes) -> str:
+    """Eight base-32 characters for ledger row `row` (0 <= row < 2**40): unique because it is a permutation (a Feistel
+    network over two halves of 20 bits), unguessable because it is keyed (INTERFACE §5)."""
+    left, right = row >> _HALF_BITS & _HALF_MASK, row & _HALF_MASK
+    for turn in range(_ROUNDS):
+        left, right = right, left ^ _mixed(turn, right, key)
+    number = left << _HALF_BITS | right
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(35, -1, -5))
+
+
+def row_of(log_id: str, key: bytes) -> int | None:
+    """The row behind a log id, upper or lower case; None when it is no log id."""
+    digits = [_ALPHABET.find(character) for character in log_id.upper()]
+    if len(digits) != 8 or -1 in digits:
+        return None
+    number = 0
+    for digit in digits:
+        number = number << 5 | digit
+    left, right = number >> _HALF_BITS, number & _HALF_MASK
+    for turn in reversed(range(_ROUNDS)):
+        left, right = right ^ _mixed(turn, left, key), left
+    return left << _HALF_BITS | right
+
+
+def _mixed(turn: int, half: int, key: bytes) -> int:
+    digest = hmac.digest(key, b"log-id %d %d" % (turn, half), "sha256")
+    return int.from_bytes(digest[:4], "big") & _HALF_MASK
+
+
+def message_id(ticket: str, cause: str, domain: str, key: bytes) -> str:
+    """`<eu-000123.7q3kx2m8.1.MAC@domain>`: fixed for one cause, so that a second try sends the same mail again.
+
+    `ticket` may be empty (a mail about no ticket); `cause` is what owes the mail, such as `7Q3KX2M8.1`.
+    """
+    stem = f"{ticket or _NO_TICKET}.{cause}".lower()
+    return f"<{stem}.{_mac(stem, domain, key)}@{domain.lower()}>"
+
+
+def is_ours(message_id: str, domain: str, key: bytes) -> bool:
+    """Did we really make this Message-ID? Compared in constant time."""
+    return _proved(message_id, domain, key) is not None
+
+
+def looks_ours(message_id: str, domain: str) -> bool:
+    """Has it our domain and our form? Anybody can write such a one: good enough only to ignore a mail."""
+    form = _OUR_FORM.fullmatch(message_id.strip().lower())
+    return form is not None and form[3] == domain.lower()
+
+
+def ticket_of(message: Message, domain: str, key: bytes) -> str | None:
+    """The ticket that this mail answers, proved by an id of ours: In-Reply-To first, then References, newest first."""
+    for candidate in _answered(message):
+        stem = _proved(candidate, domain, key)
+        ticket = stem.partition(".")[0] if stem else _NO_TICKET
+        if ticket != _NO_TICKET:
+            return ticket.upper()
+    return None
+
+
+def _answered(message: Message) -> Iterator[str]:
+    yield from message.in_reply_to[:_CONSIDERED]
+    yield from reversed(message.references[-_CONSIDERED:])
+
+
+def number_in_subject(subject: str) -> str | None:
+    """`[EU-000123]` anywhere in a subject, upper case. Two different numbers say nothing."""
+    numbers = {number.upper() for number in _NUMBER.findall(subject)}
+    return numbers.pop() if len(numbers) == 1 else None
+
+
+def _proved(message_id: str, domain: str, key: bytes) -> str | None:
+    """The part before the MAC where the MAC is right."""
+    form = _OUR_FORM.fullmatch(message_id.strip().lower())
+    if form is None or form[3] != domain.lower():
+        return None
+    return form[1] if hmac.compare_digest(form[2], _mac(form[1], domain, key)) else None
+
+
+def _mac(stem: str, domain: str, key: bytes) -> str:
+    return hmac.digest(key, f"message-id {stem}@{domain.lower()}".encode(), "sha256").hex()[:_MAC_LENGTH]
