@@ -3,7 +3,12 @@
 import sqlalchemy
 from alembic import context
 
-from triaged.adapters.db.models import Base
+from triaged.adapters.db.models import Base, UtcDateTime
+
+
+def plainly(kind: str, item: object, _context: object) -> str | bool:
+    """A migration outlives the models: our time type is written down as the library's."""
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 
 def run(connection: sqlalchemy.Connection) -> None:
@@ -12,6 +17,7 @@ def run(connection: sqlalchemy.Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
+        render_item=plainly,
     )
     with context.begin_transaction():
         context.run_migrations()
