@@ -356,7 +356,7 @@ def _text(raw: Any) -> str:
 
 
 def _id(raw: Any) -> str:
-    text = str(raw).strip() if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
+    text = str(raw).strip() if isinstance(raw, str | int) else ""
     if not _ID.match(text):
         raise ValueError(
             "write the digits of the id alone, at most 20 (a spreadsheet that shows 6.0E+10 has lost some: format the "
@@ -399,7 +399,7 @@ def _punycode(domain: str) -> str:
 
 
 def _licences(raw: Any) -> int:
-    text = str(raw).strip() if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
+    text = str(raw).strip() if isinstance(raw, str | int) else ""
     if not (text.isascii() and text.isdecimal()) or len(text) > 10 or int(text) > _MOST_LICENCES:
         raise ValueError("write the number of licences: 0 or a whole number above")
     return int(text)

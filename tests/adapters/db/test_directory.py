@@ -263,7 +263,7 @@ def test_without_replace_nothing_is_removed_and_with_it_all_that_is_missing(data
 
 def test_a_dry_run_says_the_same_and_does_nothing(database: engine.Database) -> None:
     add_accounts(database, ACME)
-    with database.read() as session:
+    with database.write() as session:
         dry = directory_import.import_accounts(session, [BETA], replace=True, dry_run=True)
     assert stored(database) == [ACME]
     assert add_accounts(database, BETA, replace=True) == dry
