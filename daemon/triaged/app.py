@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,7 +117,7 @@ def office(app: App, owner: str) -> decide.Office:
 
 
 def intakes(
-    app: App, wake: Callable[[], None], progress: Callable[[str, Mapping[str, object]], None]
+    app: App, stop: threading.Event, wake: Callable[[], None], progress: Callable[[str, Mapping[str, object]], None]
 ) -> tuple[intake.Intake, ...]:
     """One per mailbox."""
     return tuple(
@@ -127,6 +128,7 @@ def intakes(
             now=lambda: datetime.now(UTC),
             wake=wake,
             progress=progress,
+            stop=stop,
         )
         for mailbox in app.settings.mailboxes
     )

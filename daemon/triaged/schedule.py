@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -63,7 +64,7 @@ def run_once(app: App) -> tuple[str, ...]:
     _stop_on_signals(daemon)
     with _exclusive(app):
         _start(daemon)
-        errors = [_drained(one) for one in composition.intakes(app, daemon.mail_came.set, daemon.note)]
+        errors = [_drained(one) for one in composition.intakes(app, daemon.stop, daemon.mail_came.set, daemon.note)]
         decide.decide_waiting(composition.office(app, daemon.owner), _now, daemon.stop.is_set)
         relay = composition.relay(app)
         try:
@@ -72,7 +73,9 @@ def run_once(app: App) -> tuple[str, ...]:
             relay.close()
         _leave(daemon)
     unreachable = relay.name if relay.waits() else ""
-    return tuple(filter(None, [*errors, unreachable and f"relay {unreachable} cannot be reached: mails wait in the queue"]))
+    return tuple(
+        filter(None, [*errors, unreachable and f"relay {unreachable} cannot be reached: mails wait in the queue"])
+    )
 
 
 def _exclusive(app: App) -> AbstractContextManager[object]:
@@ -94,8 +97,8 @@ def _serve(daemon: Daemon) -> None:
     app = daemon.app
     _start(daemon)
     threads = [_thread("decide", lambda: _decide(daemon)), _thread("deliver", lambda: _deliver(daemon))]
-    for one in composition.intakes(app, daemon.mail_came.set, daemon.note):
-        threads.append(_thread(f"intake-{one.mailbox.name}", lambda one=one: intake.watch(one, daemon.stop)))
+    for one in composition.intakes(app, daemon.stop, daemon.mail_came.set, daemon.note):
+        threads.append(_thread(f"intake-{one.mailbox.name}", partial(intake.watch, one)))
     scheduler = _scheduler(daemon)
     for thread in threads:
         thread.start()
@@ -168,8 +171,11 @@ def _sent(daemon: Daemon, relay: smtp.Relay) -> None:
 
 def _scheduler(daemon: Daemon) -> BackgroundScheduler:
     """Times by the wall clock, in UTC; jobs that were missed run once, never twice at a time."""
-    app, scheduler = daemon.app, BackgroundScheduler(
-        timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    app, scheduler = (
+        daemon.app,
+        BackgroundScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        ),
     )
 
     def every(period: timedelta, name: str, job: Callable[[], object]) -> None:
@@ -177,11 +183,12 @@ def _scheduler(daemon: Daemon) -> BackgroundScheduler:
 
     directory = app.settings.directory
     if directory.accounts or directory.partners:
-        every(directory.every, "directory", lambda: directory_refresh.refresh(app.database, directory, app.rules, _now()))
+        every(
+            directory.every, "directory", lambda: directory_refresh.refresh(app.database, directory, app.rules, _now())
+        )
     every(timedelta(seconds=15), "takeover", lambda: _take_over(daemon))
-    every(
-        timedelta(hours=6), "retention", lambda: upkeep.purge(app.database, app.settings.mailboxes, app.settings.policy, _now())
-    )
+    values = app.settings
+    every(timedelta(hours=6), "retention", lambda: upkeep.purge(app.database, values.mailboxes, values.policy, _now()))
     return scheduler
 
 

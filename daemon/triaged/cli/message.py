@@ -34,7 +34,16 @@ def list_(cli: "Cli", state: str | None, limit: int | None, as_json: bool) -> No
     terminal.table(
         ("id", "arrived", "mailbox", "from", "state", "decision", "reason", "ticket"),
         (
-            (r["id"], f"{r['received_at']:%Y-%m-%d %H:%M}", r["mailbox"], r["from"], r["state"], r["decision"], r["reason"], r["ticket"])
+            (
+                r["id"],
+                f"{r['received_at']:%Y-%m-%d %H:%M}",
+                r["mailbox"],
+                r["from"],
+                r["state"],
+                r["decision"],
+                r["reason"],
+                r["ticket"],
+            )
             for r in (record.row for record in records)
         ),
         "no mails yet: `triaged run` fetches them",

@@ -31,7 +31,15 @@ def list_(cli: "Cli", as_json: bool) -> None:
     terminal.table(
         ("id", "arrived (UTC)", "mailbox", "from", "size", "reason", "error"),
         (
-            (r.row["id"], f"{r.row['received_at']:%Y-%m-%d %H:%M}", r.row["mailbox"], r.row["from"], r.row["size"], r.row["reason"], r.error)
+            (
+                r.row["id"],
+                f"{r.row['received_at']:%Y-%m-%d %H:%M}",
+                r.row["mailbox"],
+                r.row["from"],
+                r.row["size"],
+                r.row["reason"],
+                r.error,
+            )
             for r in records
         ),
         "quarantine is empty",

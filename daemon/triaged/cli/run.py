@@ -67,7 +67,7 @@ def check(cli: "Cli", as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def status(cli: "Cli", as_json: bool) -> None:
-    """One screen: who runs, what waits, and what needs a person (exit 1 then)."""
+    """One screen: who runs, what waits, and what needs a person."""
     from triaged import app
     from triaged.adapters import terminal
     from triaged.workflows import overview
@@ -78,7 +78,10 @@ def status(cli: "Cli", as_json: bool) -> None:
     else:
         terminal.facts(
             [
-                ("daemons", ", ".join(f"{d['host']}/{d['pid']} {'alive' if d['alive'] else 'silent'}" for d in seen.daemons)),
+                (
+                    "daemons",
+                    ", ".join(f"{d['host']}/{d['pid']} {'alive' if d['alive'] else 'silent'}" for d in seen.daemons),
+                ),
                 ("mailboxes", ", ".join(f"{m['name']} {m.get('state') or 'not polled'}" for m in seen.mailboxes)),
                 ("mails", ", ".join(f"{number} {state}" for state, number in seen.messages.items())),
                 ("tickets", ", ".join(f"{number} {state}" for state, number in seen.tickets.items())),
@@ -91,5 +94,3 @@ def status(cli: "Cli", as_json: bool) -> None:
             terminal.say(f"! {sentence}", "yellow")
         if not seen.attention:
             terminal.say("nothing needs a person", "green")
-    if seen.attention:
-        raise SystemExit(int(Exit.PROBLEMS))

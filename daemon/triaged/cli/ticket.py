@@ -62,7 +62,14 @@ def show(cli: "Cli", number: str, as_json: bool) -> None:
         mails = outbox.entries(session, ticket=record.number)
     if as_json:
         history = [
-            {"at": e.at, "actor": e.actor, "kind": e.kind, "detail": e.detail, "policy": e.policy_version, "message": e.message}
+            {
+                "at": e.at,
+                "actor": e.actor,
+                "kind": e.kind,
+                "detail": e.detail,
+                "policy": e.policy_version,
+                "message": e.message,
+            }
             for e in events
         ]
         print_json({**record.document(), "events": history, "mails": [mail.document() for mail in mails]})

@@ -14,7 +14,13 @@ from triaged.domain.policy import Policy
 from triaged.domain.references import Reference, ReferenceKind
 
 # Row P5: what each excluded service is measured by, found by a word of its name.
-_UNITS = {"campaigns": "contacts", "dataprep": "rows", "pagesense": "visitors", "writer": "credits", "automation": "contacts"}
+_UNITS = {
+    "campaigns": "contacts",
+    "dataprep": "rows",
+    "pagesense": "visitors",
+    "writer": "credits",
+    "automation": "contacts",
+}
 _ASKING = (Reason.NO_CUSTOMER_REFERENCE, Reason.UNKNOWN_CUSTOMER)
 RECEIPT_WITHIN = timedelta(days=2)  # a receipt that is older than this says nothing any more
 

@@ -72,9 +72,9 @@ class Case:
     @property
     def sender(self) -> Sender | None:
         sender = self.mail.message.sender
-        return sender and Sender(
-            sender.address, self.partner.name if self.partner else "", self.mail.authentication.passed
-        )
+        if sender is None:
+            return None
+        return Sender(sender.address, self.partner.name if self.partner else "", self.mail.authentication.passed)
 
     @property
     def service(self) -> str:
@@ -98,9 +98,7 @@ def look_up(mail: Mail, desk: Desk, session: Session) -> Case:
     sender = message.sender
     partner = directory.partner_of(session, sender.address, settings.policy.public_mail_domains) if sender else None
     evidence = (
-        ()
-        if message.unreadable
-        else references.find(message, settings.vocabulary, settings.policy.service_aliases)
+        () if message.unreadable else references.find(message, settings.vocabulary, settings.policy.service_aliases)
     )
     customer = weigh(evidence, partner, settings, session, mail.arrived)
     region = customer.region or settings.policy.regions[_region_of(partner, mail.mailbox)]
@@ -173,6 +171,7 @@ def weigh(
     if found.account_id is None:
         return Customer(found, steps=tuple(steps), left_out=ignored)
     account = directory.account(session, found.account_id)
+    assert account is not None  # it was found in this very transaction
     region = settings.policy.regions[account.region]
     counted = entitlement.count(
         account.subscriptions, settings.policy, arrived.astimezone(ZoneInfo(region.timezone)).date()
@@ -181,7 +180,10 @@ def weigh(
     steps.append(Step("account", f"{account.name}, ZOID {account.zoid}, region {account.region}, via {found.via}"))
     steps.append(Step("count", f"{settings.policy.count_licences} of {_services(counted)} = {counted.licences}"))
     steps.append(
-        Step("tier", f"{counted.licences} licences, key from {region.key_account}, large from {region.large_user}: {tier}")
+        Step(
+            "tier",
+            f"{counted.licences} licences, key from {region.key_account}, large from {region.large_user}: {tier}",
+        )
     )
     uncounted = tuple(Step("count", f"{s.service} {s.licences}: {why}") for s, why in counted.left_out)
     return Customer(found, account, counted.licences, tier, region, tuple(steps), ignored + uncounted)

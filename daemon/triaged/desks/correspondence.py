@@ -47,7 +47,7 @@ def owe(
     session: Session, post: Post, notices: Sequence[Notice], ticket: str, cause: Cause, now: datetime
 ) -> tuple[str, ...]:
     """Put every notice into the outbox, one row and one finished mail per recipient. Returns their log ids."""
-    rows = []
+    rows: list[outbox.Owed] = []
     for notice in notices:
         full = replace(notice, facts=replace(notice.facts, ticket=ticket))
         for recipient in full.to:

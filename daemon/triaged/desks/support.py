@@ -14,6 +14,7 @@ from triaged.desks import answers, case
 from triaged.desks.case import Case, Desk, Mail
 from triaged.domain import entitlement, severity
 from triaged.domain.decision import AccountFound, Decision, Reason, Step, Verdict
+from triaged.domain.directory import AccountRecord
 from triaged.domain.errors import PermanentError
 from triaged.domain.identification import Outcome
 from triaged.domain.message import Nature
@@ -107,9 +108,7 @@ def _set_aside(one: Case) -> Decision | None:
             return None
 
 
-def _quiet(
-    one: Case, verdict: Verdict, reason: Reason, step: Step, letters: tuple[Notice, ...] = ()
-) -> Decision:
+def _quiet(one: Case, verdict: Verdict, reason: Reason, step: Step, letters: tuple[Notice, ...] = ()) -> Decision:
     return Decision(
         verdict=verdict,
         reason=reason,
@@ -248,8 +247,9 @@ def _plain(one: Case, reason: Reason) -> Decision:
         locale=one.locale,
         sender=one.sender,
         evidence=one.evidence,
-        account=account
-        and AccountFound(account.zoid, account.name, customer.identification.via, account.region),
+        account=AccountFound(account.zoid, account.name, customer.identification.via, account.region)
+        if account
+        else None,
         service=one.service,
         licences=customer.licences,
         tier=customer.tier.value if customer.tier else "",

@@ -9,6 +9,7 @@ from typing import Any
 
 from triaged.adapters.db import engine, tickets
 from triaged.adapters.db.engine import Session
+from triaged.adapters.db.models import Ticket
 from triaged.desks import correspondence, support
 from triaged.desks.case import Desk
 from triaged.domain import commitments
@@ -76,7 +77,7 @@ def note(bureau: Bureau, number: str, text: str, now: datetime) -> None:
 def _reclassified(
     session: Session,
     bureau: Bureau,
-    row: tickets.Ticket,
+    row: Ticket,
     decision: Decision,
     kind: str,
     detail: dict[str, Any],
@@ -98,9 +99,7 @@ def _reclassified(
     correspondence.owe(session, bureau.post, decision.notices, row.number, cause, now)
 
 
-def _record(
-    session: Session, bureau: Bureau, ticket_id: int, kind: str, detail: dict[str, Any], now: datetime
-) -> int:
+def _record(session: Session, bureau: Bureau, ticket_id: int, kind: str, detail: dict[str, Any], now: datetime) -> int:
     event = tickets.record(
         session,
         ticket_id,

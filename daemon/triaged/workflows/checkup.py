@@ -29,7 +29,7 @@ def findings(
     yield from (Finding("warn", "configuration", text) for text in settings.warnings)
     yield _database(database, scripts)
     for mailbox in settings.mailboxes:
-        yield _mailbox(mailbox)
+        yield _mailbox(mailbox, settings.limits.message)
     yield _relay(relay)
     yield from _templates(renderer)
 
@@ -45,10 +45,10 @@ def _database(database: engine.Database, scripts: Path) -> Finding:
     return Finding("ok", "database", f"{database.dialect}, schema {found}")
 
 
-def _mailbox(mailbox: Mailbox) -> Finding:
+def _mailbox(mailbox: Mailbox, longest: int) -> Finding:
     name = f"mailbox {mailbox.name}"
     try:
-        connection = imap.connect(mailbox)
+        connection = imap.connect(mailbox, longest)
     except (TransientError, PermanentError) as error:
         return Finding("FAIL", name, str(error), f"see [[mailbox]] {mailbox.name}", unreachable=True)
     try:

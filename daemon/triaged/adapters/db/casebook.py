@@ -187,13 +187,11 @@ def waiting(session: Session) -> int:
 
 
 def counts(session: Session) -> dict[str, int]:
-    found = session.execute(
-        sqlalchemy.select(MessageRow.state, sqlalchemy.func.count()).group_by(MessageRow.state)
-    )
+    found = session.execute(sqlalchemy.select(MessageRow.state, sqlalchemy.func.count()).group_by(MessageRow.state))
     return {state: number for state, number in found}
 
 
-def _count() -> sqlalchemy.Select[tuple[int]]:
+def _count() -> sqlalchemy.Select[int]:
     return sqlalchemy.select(sqlalchemy.func.count()).select_from(MessageRow)
 
 
@@ -202,26 +200,36 @@ def listed(session: Session, state: str | None = None, limit: int | None = None)
     wanted = _with_ticket().order_by(MessageRow.id.desc()).limit(limit)
     if state:
         wanted = wanted.where(MessageRow.state == state)
-    return [_record(row, number) for row, number in reversed(session.execute(wanted).all())]
+    return [_record(row, number) for row, number in reversed(session.execute(wanted).tuples().all())]
 
 
 def one(session: Session, row_id: int) -> MessageRecord:
     """Raises PermanentError when there is no such row."""
-    found = session.execute(_with_ticket().where(MessageRow.id == row_id)).one_or_none()
+    found = session.execute(_with_ticket().where(MessageRow.id == row_id)).tuples().one_or_none()
     if found is None:
         raise PermanentError(f"there is no message {row_id}: `triaged message list` shows them")
-    return _record(*found)
+    row, number = found
+    return _record(row, number)
 
 
-def _with_ticket() -> sqlalchemy.Select[tuple[MessageRow, str]]:
-    return sqlalchemy.select(MessageRow, Ticket.number).join(
-        Ticket, Ticket.id == MessageRow.ticket_id, isouter=True
-    )
+def _with_ticket() -> sqlalchemy.Select[MessageRow, str]:
+    return sqlalchemy.select(MessageRow, Ticket.number).join(Ticket, Ticket.id == MessageRow.ticket_id, isouter=True)
 
 
 def _record(row: MessageRow, ticket: str | None) -> MessageRecord:
     """INTERFACE §4 `message list --json`."""
-    columns = ("id", "mailbox", "uidvalidity", "uid", "message_id", "sha256", "received_at", "state", "decision", "reason")
+    columns = (
+        "id",
+        "mailbox",
+        "uidvalidity",
+        "uid",
+        "message_id",
+        "sha256",
+        "received_at",
+        "state",
+        "decision",
+        "reason",
+    )
     values = {name: getattr(row, name) for name in columns}
     more = {"ticket": ticket, "from": row.sender, "size": row.size, "attempts": row.attempts}
     return MessageRecord({**values, **more}, row.receipt, row.error, row.truncated)

@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.orm import Session
 
-from triaged.adapters.db.models import Event, MessageRow, Ticket, TicketCounter
+from triaged.adapters.db.models import Event, MessageRow, TicketCounter
+from triaged.adapters.db.models import Ticket as TicketRow
 from triaged.domain import ticket as rules
 from triaged.domain.commitments import Deadlines
 from triaged.domain.decision import AccountFound, Decision
@@ -109,11 +110,11 @@ def open_ticket(
     mailbox: str,
     arrived: datetime,
     due: Deadlines,
-) -> Ticket:
+) -> TicketRow:
     """A new ticket with the next number of its region."""
     linked = by_number(session, decision.linked) if decision.linked else None
     sender = decision.sender
-    row = Ticket(
+    row = TicketRow(
         number=_next_number(session, decision.region),
         state=(rules.State.REVIEW if decision.review else rules.State.OPEN).value,
         region=decision.region,
@@ -135,7 +136,7 @@ def open_ticket(
     return row
 
 
-def classify(row: Ticket, decision: Decision, due: Deadlines) -> None:
+def classify(row: TicketRow, decision: Decision, due: Deadlines) -> None:
     """Customer, flag, severity and deadlines: always together (row P8)."""
     row.severity, row.priority, row.reason = decision.severity, decision.priority, decision.why.value
     row.tier, row.licences, row.service = decision.tier or None, decision.licences, decision.service or None
@@ -178,22 +179,22 @@ def record(
     return event
 
 
-def move(row: Ticket, wanted: rules.State, now: datetime) -> None:
+def move(row: TicketRow, wanted: rules.State, now: datetime) -> None:
     """Raises PermanentError where the table of transitions does not allow it."""
     row.state = rules.move(row.number, rules.State(row.state), wanted).value
     row.closed_at = now if wanted is rules.State.CLOSED else None
 
 
-def row_of(session: Session, number: str) -> Ticket:
+def row_of(session: Session, number: str) -> TicketRow:
     """The ticket to be changed. Raises PermanentError when there is none."""
-    row = session.scalar(sqlalchemy.select(Ticket).where(Ticket.number == number.upper()).with_for_update())
+    row = session.scalar(sqlalchemy.select(TicketRow).where(TicketRow.number == number.upper()).with_for_update())
     if row is None:
         raise PermanentError(f"there is no ticket {number}: `triaged ticket list` shows them")
     return row
 
 
 def by_number(session: Session, number: str) -> TicketRecord | None:
-    row = session.scalar(sqlalchemy.select(Ticket).where(Ticket.number == number.upper()))
+    row = session.scalar(sqlalchemy.select(TicketRow).where(TicketRow.number == number.upper()))
     return _record(row, _messages(session, [row.id]).get(row.id, ())) if row else None
 
 
@@ -201,11 +202,11 @@ def listed(
     session: Session, state: str | None = None, region: str | None = None, limit: int | None = None
 ) -> list[TicketRecord]:
     """Newest last; critical tickets are found by their severity, not by their place."""
-    wanted = sqlalchemy.select(Ticket).order_by(Ticket.id.desc()).limit(limit)
+    wanted = sqlalchemy.select(TicketRow).order_by(TicketRow.id.desc()).limit(limit)
     if state:
-        wanted = wanted.where(Ticket.state == state)
+        wanted = wanted.where(TicketRow.state == state)
     if region:
-        wanted = wanted.where(Ticket.region == region)
+        wanted = wanted.where(TicketRow.region == region)
     rows = list(session.scalars(wanted))
     mails = _messages(session, [row.id for row in rows])
     return [_record(row, mails.get(row.id, ())) for row in reversed(rows)]
@@ -219,8 +220,8 @@ def history(session: Session, ticket_id: int) -> list[EventRecord]:
 def counts(session: Session) -> dict[tuple[str, str], int]:
     """(state, severity) → how many."""
     found = session.execute(
-        sqlalchemy.select(Ticket.state, Ticket.severity, sqlalchemy.func.count()).group_by(
-            Ticket.state, Ticket.severity
+        sqlalchemy.select(TicketRow.state, TicketRow.severity, sqlalchemy.func.count()).group_by(
+            TicketRow.state, TicketRow.severity
         )
     )
     return {(state, severity): number for state, severity, number in found}
@@ -245,17 +246,18 @@ def _messages(session: Session, ticket_ids: Sequence[int]) -> dict[int, tuple[in
             .where(MessageRow.ticket_id.in_(ticket_ids))
             .order_by(MessageRow.id)
         )
-        for ticket_id, message_id in rows:
+        for ticket_id, message_id in rows.tuples():
+            assert ticket_id is not None  # the WHERE says so
             found[ticket_id] = (*found.get(ticket_id, ()), message_id)
     return found
 
 
-def record_of(row: Ticket) -> TicketRecord:
+def record_of(row: TicketRow) -> TicketRecord:
     """The row as a value, without its list of mails."""
     return _record(row, ())
 
 
-def _record(row: Ticket, messages: tuple[int, ...]) -> TicketRecord:
+def _record(row: TicketRow, messages: tuple[int, ...]) -> TicketRecord:
     account = (
         AccountFound(row.account_zoid, row.account_name or "", row.account_via or "", row.account_region or row.region)
         if row.account_zoid
