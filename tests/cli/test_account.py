@@ -12,11 +12,11 @@ from typing import Any
 import click.testing
 import pytest
 
+from triaged import settings
 from triaged.adapters.db import engine, models
 from triaged.cli import account, partner
 from triaged.domain.errors import PermanentError
 from triaged.domain.policy import Policy, Region
-from triaged.settings import model
 
 ACME = {
     "zoid": "60012345678",
@@ -85,7 +85,7 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     database = engine.Database(f"sqlite:///{tmp_path}/triaged.db")
     models.Base.metadata.create_all(database.engine)
-    yield House(database, SimpleNamespace(policy=POLICY, directory=model.Directory()), tmp_path)
+    yield House(database, SimpleNamespace(policy=POLICY, directory=settings.Directory()), tmp_path)
     database.dispose()
 
 
@@ -153,7 +153,7 @@ def test_replace_that_would_empty_the_directory_needs_force(house: House) -> Non
 
 
 def test_importing_beside_a_watched_source_is_warned_of(house: House) -> None:
-    house.settings.directory = model.Directory(accounts="https://crm.example/accounts")
+    house.settings.directory = settings.Directory(accounts="https://crm.example/accounts")
     assert "https://crm.example/accounts is watched" in house.account("import", house.file(BETA)).stderr
 
 

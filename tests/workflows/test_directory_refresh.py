@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+from triaged import settings
 from triaged.adapters import directory_file
 from triaged.adapters.db import directory, engine, models
-from triaged.settings import model
 from triaged.workflows import directory_refresh
 from triaged.workflows.directory_refresh import Result
 
@@ -31,7 +31,7 @@ class Sources:
         self.accounts.write_text(json.dumps(entries))
 
     def refresh(self, after: timedelta = timedelta()) -> directory_refresh.Outcome:
-        watched = model.Directory(accounts=str(self.accounts), partners=str(self.partners))
+        watched = settings.Directory(accounts=str(self.accounts), partners=str(self.partners))
         _partners, accounts = directory_refresh.refresh(self.database, watched, RULES, NOW + after)
         return accounts
 
@@ -64,7 +64,7 @@ def test_both_sources_are_taken_in_and_what_they_lose_goes(sources: Sources) -> 
 
 
 def test_nothing_configured_is_nothing_done(database: engine.Database) -> None:
-    assert directory_refresh.refresh(database, model.Directory(), RULES, NOW) == ()
+    assert directory_refresh.refresh(database, settings.Directory(), RULES, NOW) == ()
 
 
 def test_an_unchanged_source_is_neither_parsed_nor_compared(sources: Sources) -> None:

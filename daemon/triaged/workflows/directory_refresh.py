@@ -11,12 +11,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from triaged import log
+from triaged import log, settings
 from triaged.adapters import directory_file, source
 from triaged.adapters.db import directory_import, engine
 from triaged.domain.directory import Diff
 from triaged.domain.errors import PermanentError, TransientError
-from triaged.settings import model
 
 
 class Result(StrEnum):
@@ -50,7 +49,7 @@ class _Watched:
 
 
 def refresh(
-    database: engine.Database, directory: model.Directory, rules: directory_file.Rules, now: datetime
+    database: engine.Database, directory: settings.Directory, rules: directory_file.Rules, now: datetime
 ) -> tuple[Outcome, ...]:
     """Bring accounts and partners up to the sources that are configured; one that holds what it held costs a read.
 
@@ -58,7 +57,7 @@ def refresh(
     return tuple(_refresh(database, watched, rules, now) for watched in _watched(directory))
 
 
-def _watched(directory: model.Directory) -> tuple[_Watched, ...]:
+def _watched(directory: settings.Directory) -> tuple[_Watched, ...]:
     token = directory.token.reveal()
     both = (
         _Watched("partners", directory.partners, token, directory_file.read_partners, directory_import.import_partners),
