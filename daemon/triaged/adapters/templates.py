@@ -1,0 +1,309 @@
+"""The mails' words: Jinja2 in its restricted environment, CSS written into the elements, dates by Babel.
+
+A template is found in the operator's directories first, then among those that we ship; a locale is a folder that
+does not begin with an underscore, so adding a language is adding a folder. Templates see exactly
+`mail` (domain.notices.Facts, every text cleaned), `locale`, `direction`, `timezone`, `city` and, in HTML, `subject`.
+Paths that begin with `../` are relative to the template that names them. docs/templates.md tells an operator more.
+"""
+
+import dataclasses
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from posixpath import dirname, join, normpath
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import css_inline
+import jinja2
+from babel import Locale, UnknownLocaleError, dates, numbers, units
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
+
+from triaged.domain.errors import PermanentError
+from triaged.domain.notices import Due, Facts, NoticeName, Written
+from triaged.mail import compose
+
+PARTS = ("subject.txt", "body.txt", "body.html")
+LAST_LOCALE = "en"
+WIDTH = 76  # columns of the text part
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A mail's words. `subject` is final and clean, `html` has its CSS inlined, `locale` is the one really used."""
+
+    subject: str
+    text: str
+    html: str
+    locale: str
+
+
+class Renderer:
+    """Renders every notice. `directories`: where to look, in order: the operator's first, ours last. Templates are
+    read once: a changed one counts after a restart. Safe to share between threads."""
+
+    def __init__(self, directories: Sequence[Path], fallback: str = LAST_LOCALE) -> None:
+        self._directories = tuple(directories)
+        self._fallback = fallback
+        self._text = _environment(self._directories, html=False)
+        self._html = _environment(self._directories, html=True)
+        self._inliner = css_inline.CSSInliner(load_remote_stylesheets=False)
+        self._locales: tuple[str, ...] | None = None
+
+    def locales(self) -> tuple[str, ...]:
+        """Every language that has a folder, sorted."""
+        if self._locales is None:
+            found = (folder for directory in self._directories if directory.is_dir() for folder in directory.iterdir())
+            self._locales = tuple(sorted({f.name for f in found if f.is_dir() and f.name[0] not in "._"}))
+        return self._locales
+
+    def render(self, name: NoticeName, locale: str, facts: Facts) -> Rendered:
+        """The notice in `locale`, else in the nearest language that has it: fr-CA, fr, the service's, English.
+
+        Raises PermanentError that names the template and the line when a template is missing or broken.
+        """
+        spoken = self._spoken(name, locale)
+        values = _values(facts, spoken)
+        try:
+            subject = compose.clean(self._text.get_template(f"{spoken}/{name}/subject.txt").render(values))
+            text = self._text.get_template(f"{spoken}/{name}/body.txt").render(values)
+            html = self._html.get_template(f"{spoken}/{name}/body.html").render(values, subject=subject)
+        except jinja2.TemplateError as error:
+            raise PermanentError(self._explained(f"{spoken}/{name}", error)) from error
+        return Rendered(subject, _tidied(text), self._inliner.inline(html), spoken)
+
+    def problems(self) -> list[str]:
+        """Everything that `triaged check` should say: files missing in a locale, templates that do not render."""
+        if not self.locales():
+            return [f"no templates in {self._places()}: reinstall triaged, or correct [service] templates"]
+        return [
+            problem for locale in self.locales() for name in NoticeName for problem in self._problems_of(name, locale)
+        ]
+
+    def _problems_of(self, name: NoticeName, locale: str) -> Iterator[str]:
+        missing = [part for part in PARTS if not self._has(f"{locale}/{name}/{part}")]
+        yield from (f"{locale}/{name}/{part} is missing: copy it from another locale" for part in missing)
+        for facts in () if missing else (FULL, Facts()):
+            try:
+                self.render(name, locale, facts)
+            except PermanentError as error:
+                yield str(error)
+                return
+
+    def _spoken(self, name: NoticeName, locale: str) -> str:
+        for wish in (locale, locale.replace("_", "-").partition("-")[0], self._fallback, LAST_LOCALE, *self.locales()):
+            if wish in self.locales() and all(self._has(f"{wish}/{name}/{part}") for part in PARTS):
+                return wish
+        raise PermanentError(f"no templates for {name} in any language in {self._places()}: see `triaged check`")
+
+    def _has(self, template: str) -> bool:
+        try:
+            self._text.get_template(template)
+        except jinja2.TemplateNotFound as error:
+            return error.name != template
+        except jinja2.TemplateError:
+            return True  # it is there and broken: rendering says where
+        return True
+
+    def _places(self) -> str:
+        return ", ".join(str(directory) for directory in self._directories)
+
+    def _explained(self, where: str, error: jinja2.TemplateError) -> str:
+        if isinstance(error, jinja2.TemplateNotFound):
+            return f"template {where} asks for {error.name}, which is not in {self._places()}"
+        if isinstance(error, jinja2.TemplateSyntaxError):
+            return f"template {error.name} line {error.lineno}: {error.message}"
+        return f"template {_line_of(error) or where}: {error.message}"
+
+
+# --- Jinja --------------------------------------------------------------------------------------------------------
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Restricted, strict, and with paths relative to the naming template, so that a locale can be copied whole."""
+
+    def join_path(self, template: str, parent: str) -> str:
+        return normpath(join(dirname(parent), template)) if template.startswith("../") else template
+
+
+def _environment(directories: Sequence[Path], *, html: bool) -> _Environment:
+    environment = _Environment(
+        loader=jinja2.FileSystemLoader([str(directory) for directory in directories]),
+        autoescape=html,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=-1,
+    )
+    environment.filters.update(_FILTERS)
+    environment.filters["strong"] = _strong if html else str
+    return environment
+
+
+def _line_of(error: BaseException) -> str:
+    """`fr/ticket_opened/body.txt line 12`: the innermost template frame of the traceback."""
+    place, trace = "", error.__traceback__
+    while trace:
+        name = trace.tb_frame.f_globals.get("__jinja_template__") or trace.tb_frame.f_code.co_filename
+        if isinstance(name, str) and name.endswith((".txt", ".html", ".jinja")):
+            place = f"{name} line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def _values(facts: Facts, locale: str) -> dict[str, Any]:
+    babel = _babel(locale)
+    zone = ZoneInfo(facts.timezone)
+    return {
+        "mail": _cleaned(facts),
+        "locale": locale,
+        "direction": babel.text_direction,
+        "timezone": facts.timezone,
+        "city": dates.get_timezone_location(zone, locale=babel, return_city=True),
+        "_babel": babel,
+        "_zone": zone,
+    }
+
+
+def _babel(locale: str) -> Locale:
+    try:
+        return Locale.parse(locale, sep="-")
+    except (ValueError, UnknownLocaleError):
+        return Locale.parse(LAST_LOCALE)
+
+
+def _cleaned(facts: Facts) -> Facts:
+    """The facts with every text fit to print: a partner's subject brings no line end and no hidden character."""
+    values = {field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)}
+    changed: dict[str, Any] = {name: compose.clean(value) for name, value in values.items() if isinstance(value, str)}
+    changed["understood"] = tuple(Written(w.kind, compose.clean(w.value)) for w in facts.understood)
+    return dataclasses.replace(facts, **changed)
+
+
+def _tidied(text: str) -> str:
+    """Left-out parts leave no gaps: at most one empty line, none at the ends; the signature's `-- ` keeps its space."""
+    lines = (line if line == "-- " else line.rstrip() for line in text.split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
+
+
+# --- filters ------------------------------------------------------------------------------------------------------
+
+
+def _strong(value: str) -> Markup:
+    return Markup("<strong>{}</strong>").format(value)
+
+
+def _local(context: Mapping[str, Any], time: datetime) -> datetime:
+    return time.astimezone(context["_zone"])
+
+
+@jinja2.pass_context
+def _day(context: Mapping[str, Any], time: datetime) -> str:
+    """`mercredi 25 novembre 2026`, in the region's zone."""
+    return dates.format_date(_local(context, time), "full", locale=context["_babel"])
+
+
+@jinja2.pass_context
+def _shortday(context: Mapping[str, Any], time: datetime) -> str:
+    """`mer. 25 nov.`, in the region's zone."""
+    return dates.format_skeleton("MMMEd", _local(context, time), locale=context["_babel"])
+
+
+@jinja2.pass_context
+def _clock(context: Mapping[str, Any], time: datetime, pattern: str = "HH:mm") -> str:
+    """`10:42` in the region's zone, 24 hours in every language: a deadline must not depend on an AM."""
+    return dates.format_time(_local(context, time), pattern, locale=context["_babel"])
+
+
+@jinja2.pass_context
+def _utc(context: Mapping[str, Any], time: datetime) -> str:
+    """`09:42 UTC`, with its day where that is another one than in the region."""
+    universal = time.astimezone(UTC)
+    clock = f"{universal:%H:%M} UTC"
+    if universal.date() == _local(context, time).date():
+        return clock
+    return f"{dates.format_skeleton('MMMEd', universal, locale=context['_babel'])} {clock}"
+
+
+@jinja2.pass_context
+def _number(context: Mapping[str, Any], value: int) -> str:
+    return numbers.format_decimal(value, locale=context["_babel"])
+
+
+@jinja2.pass_context
+def _size(context: Mapping[str, Any], value: int) -> str:
+    """Bytes as `25 Mo`."""
+    return units.format_unit(round(value / 1_000_000, 1), "digital-megabyte", "short", locale=context["_babel"])
+
+
+def _wrap(value: str, width: int = WIDTH) -> str:
+    """One paragraph in lines of `width` columns; addresses stay whole and no-break spaces hold."""
+    paragraph = re.sub(r"[ \n]+", " ", value).strip(" ")
+    return textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _heading(value: str) -> str:
+    return value.upper()
+
+
+def _column(value: str, width: int) -> str:
+    return f"{value.strip():<{width}}"
+
+
+def _lines(value: str) -> list[str]:
+    return value.strip().splitlines()
+
+
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "day": _day,
+    "shortday": _shortday,
+    "clock": _clock,
+    "utc": _utc,
+    "number": _number,
+    "size": _size,
+    "wrap": _wrap,
+    "heading": _heading,
+    "column": _column,
+    "lines": _lines,
+    "reply": compose.subject_for,
+    "titled": compose.titled,
+}
+
+_SAMPLE = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+# Every fact at once, for `problems`: no real situation, but every branch of values.
+FULL = Facts(
+    ticket="EU-000123",
+    subject="CRM",
+    reason="large_account",
+    region="eu",
+    region_name="Europe",
+    timezone="Europe/Paris",
+    mailbox="desk@vendor.example",
+    right_mailbox="desk@eu.vendor.example",
+    severity="S1",
+    severity_label="S1",
+    priority=True,
+    tier="large_user",
+    service="Zoho CRM",
+    licences=640,
+    threshold=200,
+    excluded_unit="contacts",
+    understood=(Written("super_admin", "it@acme.example"),),
+    missing=("super_admin",),
+    ask=True,
+    received_at=_SAMPLE,
+    acknowledge=Due(_SAMPLE, _SAMPLE + timedelta(hours=2)),
+    determine=Due(_SAMPLE, _SAMPLE + timedelta(hours=6)),
+    resolve=Due(_SAMPLE, _SAMPLE + timedelta(hours=24)),
+    requester="contact@integra.example",
+    partner="Integra",
+    account="Acme SA",
+    account_zoid="60012345678",
+    size_limit=25_000_000,
+    desk_name="Support",
+)
