@@ -97,7 +97,7 @@ def test_import_tells_what_it_did_and_list_shows_it(house: House) -> None:
         "+ 76006415/us",
         "2 added, 0 changed, 0 removed, 0 unchanged",
     ]
-    assert "not registered, who get no answers: Integra" in done.stderr
+    assert "not registered, whose mails wait in review: Integra" in done.stderr
     listed = house.account("list").stdout
     assert "Acme SA" in listed
     assert "large_user" in listed

@@ -165,4 +165,6 @@ def _warn(cli: "Cli", noun: str, file: str) -> None:
         names = directory.unregistered_partners(session)
     if names:
         told = ", ".join(log.escape(name) for name in names[:_SHOWN])
-        click.echo(f"warning: accounts name partners that are not registered, who get no answers: {told}", err=True)
+        click.echo(
+            f"warning: accounts name partners that are not registered, whose mails wait in review: {told}", err=True
+        )
