@@ -277,8 +277,8 @@ def _label(text: str) -> Label | None:
 
 
 def _block(index: int, texts: Sequence[str], labels: Sequence[Label | None]) -> Marker | None:
-    """Header labels of a quoted mail: lines of From and others, at most one blank and few wrapped lines between."""
-    if labels[index] not in (Label.FROM, Label.SENT):
+    """Header labels of a quoted mail, at most one blank or wrapped line between two of them."""
+    if labels[index] in (None, Label.COPY, Label.OTHER):
         return _block_in_line(index, texts[index])
     seen: dict[Label, str] = {}
     end = index
@@ -293,9 +293,12 @@ def _block(index: int, texts: Sequence[str], labels: Sequence[Label | None]) -> 
 
 
 def _is_header(seen: dict[Label, str]) -> bool:
-    """From with an address or a date beside it, or three labels: "From: Monday / To: Friday" is no mail's header."""
+    """From with an address or a date beside it, or three labels: "From: Monday / To: Friday" is no mail's header.
+    One that begins with Subject or To (Thunderbird, Notes) must be whole: forms and tickets begin so, too."""
     if Label.FROM not in seen or len(seen) < 2:
         return False
+    if next(iter(seen)) in (Label.SUBJECT, Label.TO):
+        return {Label.FROM, Label.SENT, Label.TO, Label.SUBJECT} <= seen.keys()
     dated = any(character.isdigit() for character in seen.get(Label.SENT, ""))
     return len(seen) >= 3 or "@" in seen[Label.FROM] or dated
 
@@ -327,7 +330,7 @@ def _attribution(end: int, texts: Sequence[str]) -> Marker | None:
         if _is_attribution(joined):
             return Marker(start, end + 1)
         glued = _GLUED.search(joined)
-        if glued and glued.start() < len(texts[start]) and _is_attribution(joined[glued.start(1) :]):
+        if glued and _is_attribution(joined[glued.start(1) :]):
             return Marker(start, end + 1, shared=True)
         if named is None and (_SAID_BY_ADDRESS.search(joined) or _SAID_ON.match(joined)):
             named = Marker(start, end + 1)
