@@ -55,7 +55,7 @@ def run(app: App) -> None:
     daemon = Daemon(composition.ready(app))
     _stop_on_signals(daemon)
     with _exclusive(app):
-        _serve(daemon)
+        serve(daemon)
 
 
 def run_once(app: App) -> tuple[str, ...]:
@@ -93,7 +93,8 @@ def _drained(one: intake.Intake) -> str:
     return ""
 
 
-def _serve(daemon: Daemon) -> None:
+def serve(daemon: Daemon) -> None:
+    """Run every stage until the daemon's stop is set."""
     app = daemon.app
     _start(daemon)
     threads = [_thread("decide", lambda: _decide(daemon)), _thread("deliver", lambda: _deliver(daemon))]

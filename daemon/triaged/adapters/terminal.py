@@ -94,7 +94,9 @@ def steps(receipt: Mapping[str, Any]) -> None:
     console().print(_grid((step["rule"], Text(log.escape(step["finding"]))) for step in receipt["steps"]))
     if receipt["excluded"]:
         say("not counted", "bold")
-        console().print(_grid((step["rule"], Text(log.escape(step["finding"]), style="dim")) for step in receipt["excluded"]))
+        console().print(
+            _grid((step["rule"], Text(log.escape(step["finding"]), style="dim")) for step in receipt["excluded"])
+        )
 
 
 def _grid(rows: Iterable[tuple[str, RenderableType]]) -> Table:
@@ -123,7 +125,11 @@ def _evidence(evidence: Sequence[Mapping[str, str]]) -> RenderableType:
         return Text("none", style="yellow")
     grid = Table.grid(padding=(0, 2))
     for found in evidence:
-        grid.add_row(Text(found["kind"], style="cyan"), Text(log.escape(found["value"]), style="bold"), Text(log.escape(found["where"]), style="dim"))
+        grid.add_row(
+            Text(found["kind"], style="cyan"),
+            Text(log.escape(found["value"]), style="bold"),
+            Text(log.escape(found["where"]), style="dim"),
+        )
     return grid
 
 
@@ -161,4 +167,6 @@ def _verdict(receipt: Mapping[str, Any]) -> Text:
     words = [receipt["decision"], *([receipt["ticket"]] if receipt["ticket"] else [])]
     tail = " · in review" if receipt["review"] else ""
     linked = f" · linked to {receipt['linked']}" if receipt["linked"] else ""
-    return Text.assemble((" ".join(words), _VERDICT_STYLE.get(receipt["decision"], "bold")), f" · {receipt['reason']}{tail}{linked}")
+    return Text.assemble(
+        (" ".join(words), _VERDICT_STYLE.get(receipt["decision"], "bold")), f" · {receipt['reason']}{tail}{linked}"
+    )
