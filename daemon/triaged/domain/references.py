@@ -1,7 +1,27 @@
-"""Stand-in header; the finder is written beside `mail/` (labels are data in config/labels.toml)."""
+"""What a mail says of its customer: labelled addresses, ids, domains and services, and where each stands (rows P2, P7).
 
+New text, subject and attachments are read first; quoted text only when those name no customer (INTERFACE §4).
+The labels are data (config/labels.toml, vocabulary.py), a line is taken apart by wording.py, and labels.py decides
+which value belongs to which label. Here is what needs more than one line: values below their label, tables, links.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from triaged.domain import identifiers, labels, products, wording
+from triaged.domain.message import Message, Passage, Place
+from triaged.domain.vocabulary import Role, Vocabulary, VocabularyError
+
+__all__ = ["Reference", "ReferenceKind", "Vocabulary", "VocabularyError", "find"]
+
+_MOST_LINES = 20_000
+_SIGNATURE_LINES = 12  # a "-- " with more text below it is a divider, not a signature
+_TABLE_ROWS = 50
+_PATIENCE = 2  # empty lines between a label and its value
+_DELIMITERS = ("\t", "|", ";", ",")
 
 
 class ReferenceKind(StrEnum):
@@ -24,3 +44,148 @@ class Reference:
     kind: ReferenceKind
     value: str
     where: str
+
+
+def find(message: Message, vocabulary: Vocabulary, services: Mapping[str, Sequence[str]]) -> tuple[Reference, ...]:
+    """Every reference of a mail in the order of finding, each once. `services`: canonical name -> aliases, as in the
+    policy. A service that no label names may be taken from the subject, when that is unmistakable. Never raises."""
+    judge = labels.Judge(
+        products.Catalogue.of(services, vocabulary.products, vocabulary.ordinary_words), vocabulary.placeholders
+    )
+    found = _read((*message.new, message.subject_passage, *message.attached), vocabulary, judge)
+    if not any(reference.kind is not ReferenceKind.SERVICE for reference in found):
+        served = any(reference.kind is ReferenceKind.SERVICE for reference in found)
+        quoted = _read(message.quoted, vocabulary, judge)
+        found += [one for one in quoted if not (served and one.kind is ReferenceKind.SERVICE)]
+    if not any(reference.kind is ReferenceKind.SERVICE for reference in found):
+        named = judge.catalogue.unmistakable(message.subject[: wording.LONGEST_LINE])
+        found += [Reference(ReferenceKind.SERVICE, named, message.subject_passage.where(1))] if named else []
+    return tuple({(one.kind, one.value): one for one in reversed(found)}.values())[::-1]
+
+
+def _read(passages: Iterable[Passage], vocabulary: Vocabulary, judge: labels.Judge) -> list[Reference]:
+    lines = ((passage, number, text) for passage in passages for number, text in _lines(passage))
+    found: list[Reference] = []
+    cut = itertools.islice(lines, _MOST_LINES)
+    for passage, group in itertools.groupby(cut, key=lambda line: line[0]):
+        scan = _Scan(vocabulary, judge)
+        for _, number, text in group:
+            where = passage.where(number)
+            found += [Reference(ReferenceKind(c.role), c.value, where) for c in scan.take(text)]
+    return found
+
+
+def _lines(passage: Passage) -> Iterator[tuple[int, str]]:
+    """Numbered lines of a passage without its "-- " signature."""
+    end = len(passage.lines)
+    if passage.place is not Place.ATTACHMENT:
+        written = 0
+        for index in range(len(passage.lines) - 1, -1, -1):
+            text = passage.lines[index].text
+            if text.strip(" >\u00a0") == "--":
+                end = index
+            written += bool(text.strip())
+            if written > _SIGNATURE_LINES:
+                break
+    for line in passage.lines[:end]:
+        yield line.number, line.text
+
+
+class _Scan:
+    """Reads the lines of one passage in order and remembers what the next line may answer to."""
+
+    def __init__(self, vocabulary: Vocabulary, judge: labels.Judge) -> None:
+        self._vocabulary = vocabulary
+        self._judge = judge
+        self._pending: labels.Pending | None = None
+        self._empty = 0  # empty lines since the label
+        self._table: _Table | None = None
+        self._closed = False  # "Best regards" was read: a title in a signature waits for no value
+
+    def take(self, raw: str) -> Sequence[labels.Claim]:
+        """The claims of the next line."""
+        text = wording.clean(raw)
+        bare = wording.without_bullet(text)
+        if not bare.strip(" \t|[]"):
+            self._empty += 1
+            return ()
+        telling = self._vocabulary.may_label(bare)
+        linked = "zoho" in bare.lower() and "/" in bare
+        if not (telling or linked or self._pending or self._table):
+            return ()
+        if self._table and (row := self._table.row(text, self._vocabulary, self._judge)) is not None:
+            return row
+        self._table = _heading(text, self._vocabulary) if telling else None
+        return self._single(wording.read(bare, self._vocabulary), bulleted=len(bare) < len(text.lstrip(" \t>|")))
+
+    def _single(self, line: wording.Line, bulleted: bool) -> Sequence[labels.Claim]:
+        reading = labels.read(line, self._judge)
+        claims = [*reading.claims, *_links(line)]
+        if re.match("[lqn]{0,4}e", line.shape):
+            self._closed = True
+        awaited, near = self._pending, not self._empty
+        self._pending, self._empty = reading.pending, 0
+        if self._pending and self._pending.bare and self._closed:
+            self._pending = None
+        if awaited and not claims and self._empty <= _PATIENCE:
+            claims = list(labels.next_line(line, awaited, near, self._judge))
+            if claims and (bulleted or line.shape[-1:] in (",", ";")):
+                self._pending = awaited
+        return sorted(claims)
+
+
+def _links(line: wording.Line) -> Iterator[labels.Claim]:
+    for at, item in enumerate(line.items):
+        if item.sort == "U":
+            for kind, value in identifiers.in_link(item.text):
+                yield labels.Claim(at, Role(kind), value)
+
+
+@dataclass(slots=True)
+class _Table:
+    """A heading of labels above columns of values. `columns`: cell index -> its labels."""
+
+    delimiter: str
+    columns: Mapping[int, labels.Group]
+    rows: int = 0
+
+    def row(self, text: str, vocabulary: Vocabulary, judge: labels.Judge) -> Sequence[labels.Claim] | None:
+        """The claims of a row, or None when the table has ended."""
+        cells = _cells(text, self.delimiter)
+        self.rows += 1
+        if len(cells) < 2 or self.rows > _TABLE_ROWS:
+            return None
+        if not any(map(str.isalnum, text)):  # the rule below a Markdown heading
+            return ()
+        claims = []
+        for column, group in self.columns.items():
+            if column < len(cells):
+                line = wording.read(cells[column], vocabulary)
+                if "K" in line.shape:
+                    return None
+                claims += [claim._replace(at=column) for claim in labels.cell(line, group, judge)]
+        return claims
+
+
+def _heading(text: str, vocabulary: Vocabulary) -> _Table | None:
+    """A line of cells that are labels, without any value. Commas and semicolons need two labels, because prose has
+    them too."""
+    if re.search(r"[0-9@]", text):
+        return None
+    for delimiter in _DELIMITERS:
+        cells = _cells(text, delimiter)
+        if len([cell for cell in cells if cell.strip()]) < 2:
+            continue
+        groups = {
+            at: group for at, cell in enumerate(cells) if (group := labels.heading(wording.read(cell, vocabulary)))
+        }
+        if len(groups) >= (1 if delimiter in "\t|" else 2):
+            return _Table(delimiter, groups)
+    return None
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    stripped = text.strip(" >")
+    if delimiter == "|":
+        stripped = stripped.strip("|")
+    return [cell.strip().strip("\"'") for cell in stripped.split(delimiter)]

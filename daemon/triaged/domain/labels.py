@@ -1,0 +1,291 @@
+"""Which value of a line belongs to which label: a small grammar over the line's shape (see wording.py for the letters).
+
+Loose in wording, never guessing: between a label and its value only known words, marks, names and brackets may stand;
+an unknown word, a negation or another label ends the reach of a label.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from triaged.domain import identifiers, products
+from triaged.domain.vocabulary import Role
+from triaged.domain.wording import Item, Line
+
+_REACH = 48  # items between label and value at most
+_ADDRESSES = (Role.SUPER_ADMIN, Role.CUSTOMER_EMAIL)
+_IDS = (Role.ZUID, Role.ZOID, Role.ZGID)
+
+_HINT = "o[^oc]{0,30}c"
+_FORWARD = """
+  (?: c? (?: [lqa] | HINT )*                                       # ZOID 60012345678
+    | c? (?: [lqna] | HINT )* i (?: [lqina,] | k(?!s) | HINT )*    # the super admin of Acme is Jean Martin, it@…
+    | c? (?: [lqnaWORD] | HINT )* s (?: [lqisdna,] | k(?!s) | HINT )*  # super admin of Acme: Jean Martin, it@…
+    | c? (?: [lqa] | HINT )* d (?: [lqnad,] | HINT )*              # ZOID – 60012345678
+    | [lqna]* (?= [oa] )                                           # our super admin Jean Martin (it@…)
+    | APPOSITION
+  )
+  (?: [oa] [lqinas]* )?
+  (?P<value> VALUE ) (?! x )
+"""
+_LIST = "(?: [qac] | HINT )* [,;pj] [,;jqa]* (?: n+ a )? (?P<value> VALUE ) (?! [wnlibx] )"
+_BACK = re.compile(r"(?P<value>A|D|N+)[qca]*(?:,l[lq]*|[lqia]*[oisdl][lqiaos]*)$")
+_OPEN_END = """
+    c? (?: [lqnaWORD] | HINT )* s (?: [lqisda.] | HINT )* $
+  | (?: [lqna] | HINT )* i [lqs]* $
+  | c? (?: [lqa] | HINT )* d $
+"""
+_BARE_END = "c? (?: [lqa] | HINT )* $"
+_SERVICE = "c? (?: [lqnaWORD] | HINT )* (?P<mark> [sid] )"
+
+_GROUP = re.compile(r"[Kk](?:[lqpj,oca]{0,8}[Kk])*")
+_BLOCKED_BEFORE = re.compile(r"b[lniwqa]{0,3}$")
+_STARTS = re.compile(r"(?:^|[s,;.dpoc])[lqaNj]*$")
+_ALONE_BEFORE = re.compile(r"^[lqdaNo]*$")
+_SEPARATED = re.compile(r"c?(?:[lqnaw]|o[^oc]{0,30}c){0,12}[sd]")
+_VALUES = {Role.SUPER_ADMIN: "A", Role.CUSTOMER_EMAIL: "A", Role.DOMAIN: "[DAU]", Role.SERVICE: "(?!)"}
+_ANY_VALUE = "A|N+|D|U"
+
+
+class Group(NamedTuple):
+    """Labels that share what follows: "organisation id [ZOID or ZGID]". `start` and `end` count items; `free` when it
+    stands at the start of a line, cell or clause, where more words may follow before the separator."""
+
+    start: int
+    end: int
+    roles: tuple[Role, ...]
+    acronyms: tuple[str, ...]
+    free: bool
+
+
+class Claim(NamedTuple):
+    """A label's value, by the item where it begins."""
+
+    at: int
+    role: Role
+    value: str
+
+
+class Pending(NamedTuple):
+    """A label at the end of its line: its value may stand on the next. `bare` without any separator."""
+
+    group: Group
+    bare: bool
+
+
+class Reading(NamedTuple):
+    """What one line says, in order."""
+
+    claims: tuple[Claim, ...]
+    pending: Pending | None
+
+
+class Judge(NamedTuple):
+    """What decides whether a well-shaped value is one: the known services, and words that only fill in forms."""
+
+    catalogue: products.Catalogue
+    placeholders: frozenset[str]
+
+    def address(self, text: str) -> str | None:
+        found = identifiers.address(text)
+        return found if found and self._is_real(found.partition("@")) else None
+
+    def host(self, text: str) -> str | None:
+        found = identifiers.host(text)
+        return found if found and found not in self.placeholders else None
+
+    def _is_real(self, parts: tuple[str, str, str]) -> bool:
+        local, _, host = parts
+        return not (self.placeholders & {local, host} or re.fullmatch(r"x{2,}|\.+|_+", local))
+
+
+def read(line: Line, judge: Judge) -> Reading:
+    """Every labelled value of a line, and the label that waits for the next line."""
+    found, taken, pending = [], set[int](), None
+    groups = _groups(line)
+    forward = [_forward(line, group, _limit(line, groups, place), judge) for place, group in enumerate(groups)]
+    for claims in forward:
+        taken.update(claim.at for claim in claims)
+        found += claims
+    for place, group in enumerate(groups):
+        if forward[place]:
+            continue
+        found += _backward(line, group, judge, taken)
+        if place == len(groups) - 1:
+            pending = _pending(line, group)
+    known = sorted(claim for claim in found if claim.role is not Role.OTHER and claim.value)
+    return Reading(tuple(known), pending)
+
+
+def next_line(line: Line, pending: Pending, near: bool, judge: Judge) -> tuple[Claim, ...]:
+    """The value of a label that ended the line before. `near`: no empty line lies between."""
+    if Role.SERVICE in pending.group.roles and not re.search("[Kk]", line.shape):
+        return tuple(Claim(0, Role.SERVICE, name) for name in judge.catalogue.known(line.text))[:1]
+    found = _opening(_wanted(pending.group.roles), near, pending.bare).match(line.shape)
+    return tuple(_claim(line, pending.group, found.start("value"), judge)) if found else ()
+
+
+def cell(line: Line, group: Group, judge: Judge) -> tuple[Claim, ...]:
+    """The value of a table cell that stands in the column of `group`."""
+    if Role.SERVICE in group.roles:
+        return tuple(Claim(0, Role.SERVICE, name) for name in judge.catalogue.labelled(line.text))
+    found = re.match(rf"[lqna]*(?P<value>{_wanted(group.roles)})(?!x)", line.shape)
+    return tuple(_claim(line, group, found.start("value"), judge)) if found else ()
+
+
+def heading(line: Line) -> Group | None:
+    """The group of a table heading: a cell that is a label and nothing else."""
+    if not re.fullmatch(r"[lqa]*[Kk][lqaocKkpjn]*", line.shape):
+        return None
+    return next(iter(_groups(line._replace(shape=line.shape.replace("k", "K")))), None)
+
+
+def _groups(line: Line) -> list[Group]:
+    found = []
+    for match in _GROUP.finditer(line.shape):
+        before = line.shape[max(0, match.start() - 12) : match.start()]
+        free = bool(_STARTS.search(before if match.start() <= 12 else "w" + before))
+        if "K" not in match[0] and not (free and _SEPARATED.match(line.shape, match.end())):
+            continue
+        terms = [item.term for item in line.items[match.start() : match.end()] if item.term and item.term.is_label]
+        terms = [term for term in terms if not term.line_start] or terms
+        roles = tuple(term.role for term in terms)
+        if _BLOCKED_BEFORE.search(before):
+            roles = (Role.OTHER,)
+        acronyms = tuple(dict.fromkeys(term.acronym for term in terms if term.acronym))
+        found.append(Group(match.start(), match.end(), roles, acronyms, free))
+    return found
+
+
+def _limit(line: Line, groups: Sequence[Group], place: int) -> int:
+    return groups[place + 1].start if place + 1 < len(groups) else len(line.items)
+
+
+def _wanted(roles: Sequence[Role]) -> str:
+    if roles[-1] is Role.OTHER:
+        return _ANY_VALUE
+    return "|".join(dict.fromkeys(_VALUES.get(role, "N+") for role in roles if role is not Role.OTHER))
+
+
+@functools.lru_cache(maxsize=512)
+def _pattern(text: str, value: str = "(?!)", words: str = "", apposition: str = "(?!)") -> re.Pattern[str]:
+    text = text.replace("HINT", _HINT).replace("WORD", words).replace("APPOSITION", apposition)
+    return re.compile(text.replace("VALUE", value), re.VERBOSE)
+
+
+@functools.lru_cache(maxsize=512)
+def _opening(value: str, near: bool, bare: bool) -> re.Pattern[str]:
+    """How a line begins that holds nothing but the value of the label above it."""
+    before = "(?:[lqsdna,o]{0,8})" if near else "[qdao]*"
+    number = value.replace("N+", "(?<![n,])N+(?![wnlibxA])")
+    return re.compile(rf"^{before}(?P<value>{number})(?!x){'(?=[qc,.;adjo]|$)' if bare else ''}")
+
+
+def _forward(line: Line, group: Group, limit: int, judge: Judge) -> list[Claim]:
+    claims: list[Claim] = []
+    wanted = _wanted(group.roles)
+    words = "w" if group.free else ""
+    apposition = ",(?=[A])" if re.search("[lq]$", line.shape[: group.start]) else "(?!)"
+    end = min(limit, group.end + _REACH)
+    found = _pattern(_FORWARD, wanted, words, apposition).match(line.shape, group.end, end)
+    while found:
+        new = list(_claim(line, group, found.start("value"), judge))
+        claims += new
+        at = _after(line, found.start("value"), found.end("value"), new)
+        found = _pattern(_LIST, wanted).match(line.shape, at, min(limit, at + _REACH))
+    if group.roles[0] is Role.SERVICE and not claims:
+        claims += _service(line, group, limit, judge)
+    return claims
+
+
+def _after(line: Line, start: int, end: int, claims: Sequence[Claim]) -> int:
+    """Where a list may go on: behind the value, of a run of numbers behind those that it took."""
+    if line.shape[start] != "N" or not claims:
+        return end
+    return start + _number(line, start)[1]
+
+
+def _claim(line: Line, group: Group, at: int, judge: Judge) -> Iterator[Claim]:
+    """The value at item `at` for the label of the group that wants its kind."""
+    item = line.items[at]
+    role = _role(group, item.sort)
+    if role is Role.OTHER:
+        yield from (Claim(place, role, "") for place in range(at, at + len(_run(line, at))))
+        return
+    value: str | None
+    if role is Role.DOMAIN:
+        value = judge.host(item.text)
+    elif item.sort == "A":
+        value = judge.address(item.text)
+    else:
+        value = _number(line, at)[0]
+    if value:
+        yield Claim(at, role, value)
+
+
+def _role(group: Group, sort: str) -> Role:
+    if group.roles[-1] is Role.OTHER:
+        return Role.OTHER
+    if sort == "N":
+        if group.acronyms:
+            return Role(group.acronyms[0])
+        return next((role for role in group.roles if role in _IDS), Role.OTHER)
+    if sort == "A":
+        known = [role for role in _ADDRESSES if role in group.roles]
+        return known[0] if known else Role.DOMAIN
+    return Role.DOMAIN
+
+
+def _run(line: Line, at: int) -> Sequence[Item]:
+    found = re.compile("N+").match(line.shape, at)
+    return line.items[at : found.end()] if found else line.items[at : at + 1]
+
+
+def _number(line: Line, at: int) -> tuple[str | None, int]:
+    run = _run(line, at)
+    after = line.shape[at + len(run) : at + len(run) + 1]
+    return identifiers.number([item.text for item in run], last=after not in tuple("wnliKkb"))
+
+
+def _backward(line: Line, group: Group, judge: Judge, taken: set[int]) -> Iterator[Claim]:
+    """`it@acme.example (super admin)`, `60012345678 is the ZOID`: the value stands before a label that has none
+    behind it."""
+    if re.compile(r"[lq]*s").match(line.shape, group.end):
+        return
+    found = _BACK.search(line.shape, max(0, group.start - 16), group.start)
+    if not found or found["value"][0] not in _wanted(group.roles):
+        return
+    at = found.start("value")
+    while at and line.shape[at] == line.shape[at - 1] == "N":
+        at -= 1
+    if at in taken:
+        return
+    claims = list(_claim(line, group, at, judge))
+    taken.update(claim.at for claim in claims)
+    yield from claims
+
+
+def _pending(line: Line, group: Group) -> Pending | None:
+    if group.roles[-1] is Role.OTHER:
+        return None
+    words = "w" if group.free else ""
+    if _pattern(_OPEN_END, words=words).match(line.shape, group.end):
+        return Pending(group, bare=False)
+    alone = _ALONE_BEFORE.match(line.shape[: group.start])
+    return Pending(group, bare=True) if alone and _pattern(_BARE_END).match(line.shape, group.end) else None
+
+
+def _service(line: Line, group: Group, limit: int, judge: Judge) -> Iterator[Claim]:
+    """The text behind a service label: known services; after a colon also words of its own."""
+    found = _pattern(_SERVICE, words="w").match(line.shape, group.end, min(limit, group.end + _REACH))
+    if not found:
+        return
+    begin = found.end()
+    end = next((at for at in range(begin, limit) if line.items[at].text in ("\t", "|")), limit)
+    if begin >= end or re.match("[qao]*(?:b|$)", line.shape[begin:end]):
+        return
+    text = line.text[line.items[begin].start : line.items[end - 1].end]
+    named = judge.catalogue.labelled if found["mark"] == "s" else judge.catalogue.known
+    for name in named(text):
+        yield Claim(begin, Role.SERVICE, name)

@@ -1,0 +1,96 @@
+"""Which service a text names: canonical names and aliases, compared without case, accents, blanks and the maker's name."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from triaged.domain import vocabulary
+
+_MAKER = "zoho"
+_BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
+_PARTS = re.compile(r"[,;/&|、・]|\s\+\s|\s(?:and|et|und|y|e|en|ou|or|oder|と)\s", re.IGNORECASE)
+_LONGEST_OWN_WORDS = 80
+_WORD = re.compile(rf"[{vocabulary.CJK}]|[^\W_{vocabulary.CJK}]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Service names by key (folded words, joined). `ordinary` keys mean a service only with the maker's name."""
+
+    names: Mapping[str, str]
+    beginnings: frozenset[str]
+    ordinary: Collection[str]
+
+    @classmethod
+    def of(
+        cls, services: Mapping[str, Sequence[str]], products: Sequence[str], ordinary: Collection[str]
+    ) -> "Catalogue":
+        """`services`: canonical name -> aliases, of the policy; `products`: further canonical names."""
+        names: dict[str, str] = {}
+        beginnings: set[str] = set()
+        for canonical, aliases in [*services.items(), *((product, ()) for product in products)]:
+            for alias in (canonical, *aliases):
+                parts = [part for part in _keys(alias) if part != _MAKER]
+                beginnings.update("".join(parts[:count]) for count in range(1, len(parts) + 1))
+                if parts:
+                    names.setdefault("".join(parts), canonical)
+        return cls(names, frozenset(beginnings), ordinary)
+
+    def labelled(self, text: str) -> tuple[str, ...]:
+        """Services that stand behind a label, in order: the known ones, else the label's own words."""
+        parts = [self._longest(part) for part in _PARTS.split(text)]
+        whole = self._longest(text)
+        known = tuple(dict.fromkeys(part for part in parts if part))
+        if whole and whole not in known:  # a name that a comma or "and" divides, or that goes on within brackets
+            known = (whole, *known) if len(known) > 1 else (whole,)
+        return known or _own_words(text)
+
+    def known(self, text: str) -> tuple[str, ...]:
+        """Like `labelled`, without unknown names."""
+        return tuple(name for name in self.labelled(text) if name in self.names.values())
+
+    def unmistakable(self, text: str) -> str | None:
+        """The one service that an unlabelled text names: with the maker's name, or with a capital and a name that
+        is no ordinary word. None when there is none, or more than one."""
+        found = {name for _, _, name, sure in self._found(text) if sure}
+        return found.pop() if len(found) == 1 else None
+
+    def _longest(self, text: str) -> str | None:
+        found = [(-size, start, name) for start, size, name, _ in self._found(text)]
+        return min(found)[2] if found else None
+
+    def _found(self, text: str) -> list[tuple[int, int, str, bool]]:
+        """(word index, length of the key, canonical name, unmistakable) of every longest match."""
+        spelled = _WORD.findall(text)[:200]
+        keys = [vocabulary.fold(word) for word in spelled]
+        found, index = [], 0
+        while index < len(keys):
+            after, key = self._match(keys, index)
+            if key:
+                made = index > 0 and keys[index - 1].endswith(_MAKER) or spelled[index].lower().startswith(_MAKER)
+                sure = made or key not in self.ordinary and spelled[index][0].isupper()
+                found.append((index, len(key), self.names[key], sure))
+            index = after if key else index + 1
+        return found
+
+    def _match(self, keys: Sequence[str], index: int) -> tuple[int, str]:
+        key, best, after = "", "", index
+        for place in range(index, len(keys)):
+            word = keys[place]
+            if place == index and word != _MAKER:
+                word = word.removeprefix(_MAKER)  # "ZohoCRM"
+            key += word
+            if key not in self.beginnings:
+                break
+            if key in self.names:
+                best, after = key, place + 1
+        return after, best
+
+
+def _keys(name: str) -> list[str]:
+    return [vocabulary.fold(word) for word in _WORD.findall(name)]
+
+
+def _own_words(text: str) -> tuple[str, ...]:
+    words = " ".join(_BRACKETS.sub(" ", text).split()).strip(" .,:;!?*_-–\"'«»<>()[]|")
+    return (words,) if words and len(words) <= _LONGEST_OWN_WORDS and any(map(str.isalnum, words)) else ()
