@@ -83,7 +83,7 @@ class SmtpSink:
     ) -> AuthResult:
         self.note(f"AUTH {mechanism}")
         given = (data.login.decode(), data.password.decode()) if isinstance(data, LoginPassword) else None
-        return AuthResult(success=given == self._login, auth_data=data.login.decode() if given else None)
+        return AuthResult(success=given == self._login, handled=False, auth_data=data.login.decode() if given else None)
 
     def note(self, what: str) -> None:
         self.commands.append((time.monotonic(), what))
