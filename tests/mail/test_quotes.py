@@ -4,6 +4,8 @@ import textwrap
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from triaged.mail import quotes
 
@@ -75,6 +77,12 @@ CASES = {
         +Hier.
         |Am 14.10.26 um 10:12 schrieb Partner-Support:
         |> Bitte ergänzen.
+        """,
+    "thunderbird in italian, wrapped inside the verb": """
+        +Ecco.
+        |Il 14/10/2026 10:12, Supporto ha
+        |scritto:
+        |> Quale?
         """,
     "thunderbird in polish": """
         +Proszę.
@@ -231,6 +239,37 @@ CASES = {
         |From:\tCustomer <customer@acme.example>
         |To:\tIntegra
         |Nothing works.
+        """,
+    "notes, labels alone on their lines": """
+        +Anbei die ZOID 60012345678.
+        +
+        |Support <s@vendor.example>
+        |14.10.2026 10:12
+        |
+        |An
+        |contact@integra.example
+        |Kopie
+        |
+        |Thema
+        |Ausfall
+        |
+        |Guten Tag
+        """,
+    "yahoo in german, the verb torn apart": """
+        +Hier.
+        |Am Mittwoch, 14. Oktober 2026 um 10:12:00 MESZ hat Support <s@vendor.example> Folgendes geschrieben:
+        |
+        |Welche ZOID?
+        """,
+    "apple mail in dutch": """
+        +Hier.
+        |Op 14 okt. 2026 om 10:12 heeft Support <s@vendor.example> het volgende geschreven:
+        |Welke ZOID?
+        """,
+    "apple mail in polish": """
+        +Proszę.
+        |Wiadomość napisana przez Wsparcie <s@vendor.example> w dniu 14.10.2026, o godz. 10:12:
+        |Jaki ZOID?
         """,
     "zoho mail in english": """
         +ZOID: 60012345678
@@ -395,6 +434,7 @@ CASES = {
 NOTHING_QUOTED = {
     "a form of our kind": "Service: Zoho CRM\nOrganisation: 60012345678\nSubject: outage\nDate: 2026-10-14\nText: x",
     "a stretch of days": "The outage lasted\nFrom: Monday\nTo: Friday\nfor everybody",
+    "lines of one word": "An\nKopie\nThema\nText",
     "a sentence with wrote": "As I wrote to admin@acme.example yesterday:\nthe ZOID is 60012345678",
     "a customer's words in german": "Am 14.10.2026 schrieb uns der Kunde, dass folgende ZOID gilt:\n60012345678",
     "a customer's words in french": "Le client admin@acme.example a écrit hier que :\nrien ne marche",
@@ -524,6 +564,22 @@ def test_a_line_is_judged_by_its_first_thousand_characters() -> None:
     assert quotes.quoted(["new", "> " + "x" * 5000, "y" * 2000 + " wrote:"]) == (False, True, False)
 
 
+_FRAGMENTS = [line for text in CASES.values() for line in _fixture(text)[0]] + ["", "[[ a:", "b: c", "]]", "> [[ x ]]"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(_FRAGMENTS) | st.text(max_size=30), max_size=25))
+def test_whatever_stands_where_there_is_one_flag_a_line_and_never_only_quotes(lines: list[str]) -> None:
+    flags = quotes.quoted(lines)
+    assert len(flags) == len(lines)
+    assert not lines or not any(line.strip() for line in lines) or not all(flags)
+
+
+def test_a_mail_of_many_thousand_lines_is_still_told_apart_by_its_first() -> None:
+    lines = ["new", "On 14 Oct 2026, Support <s@vendor.example> wrote:", *["text"] * 50_000]
+    assert quotes.quoted(lines) == (False, *[True] * 50_001)
+
+
 HOSTILE = {
     "On on one line": "On ",
     "On on lines": "On \n",
@@ -535,6 +591,8 @@ HOSTILE = {
     "labels": "From: a\n",
     "senders": "From: a@b\n",
     "colons": "1:\n",
+    "verbs and colons": "wrote 1:\n",
+    "bare labels": "1.1.26\nan\nkopie\n",
     "forms": "> [[ a:\n",
     "dashes": "-",
     "brackets": "<" * 590 + "1:\n",

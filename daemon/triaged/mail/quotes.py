@@ -23,6 +23,7 @@ _ATTRIBUTION_LINES = 5
 _ATTRIBUTION_LENGTH = 600
 _BLOCK_LINES = 14
 _FORM_LINES = 40
+_MARKED_LINES = 20_000  # below these no marker is looked for: a person writes fewer, and a hostile mail costs a second
 
 # --- lines, cleaned --------------------------------------------------------------------------------------------
 
@@ -46,6 +47,7 @@ _VERBS_LAST = (
     r"|escreveu"  # pt
     r"|napisał\(a\)|napisał[ao]?|napisal\(a\)|pisze"  # pl
     r"|さんは書きました|が書きました|書きました|のメール"  # ja
+    r"|folgendes geschrieben|volgende geschreven"  # de and nl of Yahoo and Apple, the verb torn apart
     r"|napsal\(a\)|napsal|írta|a scris|yazdı|έγραψε|написал\(а\)|написал|пишет?|写道|寫道|작성"
 )
 _VERBS_INSIDE = r"schrieb|hat geschrieben|schreibt|schreef|heeft geschreven|skrev|kirjoitti"  # de nl sv da no fi
@@ -56,7 +58,7 @@ _DATE = re.compile(
     r"\d{1,2}\s?[:.h時]\s?\d{2}(?!\d)|(?<!\d)(?:19|20)\d{2}(?!\d)|(?<!\d)\d{1,2}[./-]\d{1,2}[./-]\d{2,4}(?!\d)"
 )
 _ADDRESS = re.compile(r"[<(\[](?:mailto:)?[^\s@<>()\[\]]{1,120}@[^\s@<>()\[\]]{1,120}[>)\]]")
-_NAMES_OR_DATES = re.compile(r"[@\d]")
+_SAYS = re.compile(rf"{_VERBS}|wiadomość napisana")
 # "On Wed, 14", "Le 14/10", "mer. 14 oct.", "2026年10月": how an attribution's first line begins
 _BEGINS = re.compile(rf"\W{{0,12}}(?:{_ON}\b\D{{0,40}}\d|{_WEEKDAY}\d{{1,4}}[./年\- ]\s?[\w月]{{1,12}})")
 _BEGINS_WITH_DATE = re.compile(
@@ -74,8 +76,11 @@ _SAYS_INSIDE = re.compile(
 _SAID_BY_ADDRESS = re.compile(
     rf"@[^\s@<>()\[\]]{{1,120}}[>)\]\"']{{0,3}}\s?,?\s?(?:{_VERBS})\s?(?:\W{{0,3}}$|{_ON}\s\D{{0,20}}\d)"
 )
-# "Name/Firm wrote on 14.10.2026 10:00:00:" (Notes)
-_SAID_ON = re.compile(rf"\W{{0,6}}(?:[^\s:]{{1,60}}\s){{1,6}}(?:{_VERBS})\s{_ON}\s\D{{0,20}}\d")
+# "Name/Firm wrote on 14.10.2026 10:00:00:" (Notes), "Wiadomość napisana przez Name w dniu 14.10.2026:" (Apple)
+_SAID_ON = re.compile(
+    r"wiadomość napisana przez .{1,160} w dniu \d"
+    rf"|\W{{0,6}}(?:[^\s:]{{1,60}}\s){{1,6}}(?:{_VERBS})\s{_ON}\s\D{{0,20}}\d"
+)
 # "---- On Wed, … wrote ----" (Zoho Mail), "-----Name/Firm schrieb: -----" (Notes)
 _SAID_IN_DASHES = re.compile(rf"-{{3,60}}\s?[^\s-].{{1,400}}(?<!\w)(?:{_VERBS})\s?:?\s?-{{3,60}}$")
 # The quoted text begins on the attribution's own line.
@@ -139,6 +144,16 @@ _LABEL = re.compile(
 _IN_LINE = {
     label: re.compile(rf"(?<!\w)(?:{_LABELS[label]})\s?\*{{0,2}}\s?[:：]")
     for label in (Label.FROM, Label.SENT, Label.TO, Label.SUBJECT)
+}
+
+
+# Notes writes labels without a colon, each value on the next line.
+_BARE_LABELS = {
+    Label.TO: frozenset({"to", "an", "à", "pour", "para", "a", "per", "aan", "do", "宛先"}),
+    Label.COPY: frozenset({"cc", "kopie", "copie", "copia", "cópia", "kopia", "dw"}),
+    Label.SUBJECT: frozenset(
+        {"subject", "thema", "objet", "asunto", "oggetto", "assunto", "onderwerp", "temat", "件名"}
+    ),
 }
 
 
@@ -251,14 +266,19 @@ def _next_text(texts: Sequence[str], index: int) -> int:
 
 def _markers(texts: Sequence[str], prefixed: Sequence[bool]) -> dict[int, Marker]:
     """All markers by their first line. Lines under `>` are quoted anyway and open nothing."""
-    open_texts = ["" if under else text for text, under in zip(texts, prefixed, strict=True)]
-    folded = [text.lower() for text in open_texts]
+    shown = zip(texts[:_MARKED_LINES], prefixed[:_MARKED_LINES], strict=True)
+    folded = ["" if under else text.lower() for text, under in shown]
     labels = [_label(text) for text in folded]
     found: dict[int, Marker] = {}
     for index, text in enumerate(folded):
         if not text:
             continue
-        marker = _separator(index, text) or _block(index, folded, labels) or _attribution(index, folded)
+        marker = (
+            _separator(index, text)
+            or _block(index, folded, labels)
+            or _bare_block(index, folded)
+            or _attribution(index, folded)
+        )
         if marker is not None:
             found.setdefault(marker.start, marker)
     return found
@@ -303,6 +323,21 @@ def _is_header(seen: dict[Label, str]) -> bool:
     return len(seen) >= 3 or "@" in seen[Label.FROM] or dated
 
 
+def _bare_block(index: int, texts: Sequence[str]) -> Marker | None:
+    """Notes: a name, a date, then To, cc and Subject alone on their lines in this order."""
+    if texts[index] not in _BARE_LABELS[Label.TO]:
+        return None
+    dated = [at for at in range(max(index - 3, 0), index) if _DATE.search(texts[at])]
+    below = texts[index + 1 : index + 8]
+    copy = next((at for at, text in enumerate(below) if text in _BARE_LABELS[Label.COPY]), None)
+    subject = next((at for at, text in enumerate(below) if text in _BARE_LABELS[Label.SUBJECT]), None)
+    if not dated or copy is None or subject is None or subject < copy:
+        return None
+    named = dated[0] - 1
+    start = named if named >= 0 and _ADDRESS.search(texts[named]) else dated[0]
+    return Marker(start, min(index + subject + 3, len(texts)), block=True)
+
+
 def _block_in_line(index: int, text: str) -> Marker | None:
     """All labels on one line: HTML that lost its line breaks."""
     if text.count(":") + text.count("：") < 4:
@@ -320,13 +355,11 @@ def _attribution(end: int, texts: Sequence[str]) -> Marker | None:
     """The attribution that ends on line `end`: the shortest run of lines that begins like one, else a named one."""
     if not texts[end].endswith((":", "：", "-", "*", "_")):
         return Marker(end, end + 1) if _SAID_AND_GOES_ON.match(texts[end]) else None
-    if not any(map(_NAMES_OR_DATES.search, texts[max(end - _ATTRIBUTION_LINES + 1, 0) : end + 1])):
-        return None
-    joined, named = "", None
-    for start in range(end, max(end - _ATTRIBUTION_LINES, -1), -1):
-        joined = f"{texts[start]} {joined}".rstrip(" *_")
-        if not texts[start] or len(joined) > _ATTRIBUTION_LENGTH:
-            break
+    runs = list(_runs(end, texts))
+    if not runs or not _SAYS.search(runs[-1][1]):
+        return next((Marker(start, end + 1) for start, joined in runs if _is_named_by_date(joined)), None)
+    named = None
+    for start, joined in runs:
         if _is_attribution(joined):
             return Marker(start, end + 1)
         glued = _GLUED.search(joined)
@@ -337,19 +370,32 @@ def _attribution(end: int, texts: Sequence[str]) -> Marker | None:
     return named
 
 
+def _runs(end: int, texts: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The lines up to `end` joined, one more each time: first line and text."""
+    joined = ""
+    for start in range(end, max(end - _ATTRIBUTION_LINES, -1), -1):
+        joined = f"{texts[start]} {joined}".rstrip(" *_")
+        if not texts[start] or len(joined) > _ATTRIBUTION_LENGTH:
+            return
+        yield start, joined
+
+
 def _is_attribution(text: str) -> bool:
     """It begins like one, holds a date or an address, and somebody wrote it; or a date, a name and an address."""
-    if _SAID_IN_DASHES.match(text):
-        return True
-    if not text.endswith((":", "：", "-")):
-        return False
-    if _BEGINS_WITH_DATE.match(text) and _ADDRESS.search(text):
+    if _SAID_IN_DASHES.match(text) or _is_named_by_date(text):
         return True
     return (
-        _BEGINS.match(text) is not None
+        text.endswith((":", "：", "-"))
+        and _BEGINS.match(text) is not None
         and (_DATE.search(text) or _ADDRESS.search(text)) is not None
         and (_SAYS_LAST.search(text) or _SAYS_INSIDE.search(text)) is not None
     )
+
+
+def _is_named_by_date(text: str) -> bool:
+    """`2026-10-14 11:28 GMT+03:00 Name <a@b>:`, without a verb."""
+    begins = text.endswith((":", "：")) and _BEGINS_WITH_DATE.match(text)
+    return bool(begins and _ADDRESS.search(text))
 
 
 # --- our fill-in block --------------------------------------------------------------------------------------------
