@@ -420,3 +420,11 @@ def test_an_unserved_region_and_a_believed_from_are_only_warnings(tmp_path: Path
 def test_plain_text_is_allowed_to_ourselves(tmp_path: Path, host: str) -> None:
     text = changed(TRIAGED, 'host = "imap.vendor.example"', f'host = "{host}"\nsecurity = "none"')
     assert settings.load(written(tmp_path, text), {}).mailboxes[0].port == 143
+
+
+def test_labels_that_cannot_be_used_are_told_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "labels.toml").write_text('[en]\nzoid = ["org id"]\nzuid = ["org id"]\nsuper_admn = ["x"]\n')
+    error = refused(written(tmp_path, changed(TRIAGED, "[service]", '[service]\nlabels = "labels.toml"')))
+    assert len(error.problems) == 2
+    assert all(problem.place == f"{tmp_path}/labels.toml" and "en" in problem.what for problem in error.problems)
+    assert "super_admn" in str(error)

@@ -81,7 +81,7 @@ class _Scan:
         """The header's keys with the index of each open array of tables: `mailbox.oauth2` → mailbox, 1, oauth2."""
         path: KeyPath = ()
         for key in keys:
-            path = (*path, key)
+            path = self._note((*path, key))
             if path in self.arrays:
                 path = (*path, self.arrays[path])
         return path

@@ -12,10 +12,10 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from triaged.domain import references
 from triaged.domain.catalogue import Catalogue
 from triaged.domain.message import House
 from triaged.domain.policy import Policy
+from triaged.domain.references import Vocabulary
 from triaged.settings import fields
 from triaged.settings.secret import Secret
 
@@ -168,7 +168,7 @@ class Settings:
     log: Log
     directory: Directory
     policy: Policy
-    vocabulary: "references.Vocabulary"
+    vocabulary: Vocabulary
     catalogue: Catalogue
     house: House
     warnings: tuple[str, ...] = ()

@@ -123,9 +123,10 @@ def is_file_key(part: object) -> bool:
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
-    """` Did you mean "x"?` where a known word is near, else empty."""
+    """`; did you mean "x"?` where a known word is near, else empty."""
     folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(str(word).casefold(), list(folded), n=1, cutoff=0.6)
+    cutoff = 0.6 if len(str(word)) > 3 else 0.5  # "ue" for "eu" is half alike
+    near = difflib.get_close_matches(str(word).casefold(), list(folded), n=1, cutoff=cutoff)
     return f'; did you mean "{folded[near[0]]}"?' if near else ""
 
 

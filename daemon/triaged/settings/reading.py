@@ -88,15 +88,16 @@ def _path(file: Document, key: str, default: Path) -> Path:
     return file.path.parent / value if isinstance(value, str) and value else default
 
 
-def _labels(file: Document, report: Report) -> "tuple[dict[str, Any], references.Vocabulary] | None":
+def _labels(file: Document, report: Report) -> tuple[dict[str, Any], references.Vocabulary] | None:
     """The label vocabulary and the table it was made of."""
     document = sources.read(_path(file, "labels", _defaults(file)["labels"]), 3, report)
     if document is None:
         return None
     try:
         return document.tree, references.Vocabulary.from_table(document.tree)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        report.problem(document, (), f"not a table of labels: {error}", "write it like the shipped config/labels.toml")
+    except references.VocabularyError as error:
+        for fault in error.problems:
+            report.problem(document, (), fault, "write it like the shipped config/labels.toml")
     return None
 
 
