@@ -29,6 +29,8 @@ from triaged.mail import compose
 
 PARTS = ("subject.txt", "body.txt", "body.html")
 LAST_LOCALE = "en"
+# What a template that an operator changed may end in; anything else is a fault of ours.
+_BROKEN = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 WIDTH = 76  # columns of the text part
 
 
@@ -67,12 +69,12 @@ class Renderer:
         Raises PermanentError that names the template and the line when a template is missing or broken.
         """
         spoken = self._spoken(name, locale)
-        values = _values(facts, spoken)
         try:
+            values = _values(facts, spoken)
             subject = compose.clean(self._text.get_template(f"{spoken}/{name}/subject.txt").render(values))
             text = self._text.get_template(f"{spoken}/{name}/body.txt").render(values)
             html = self._html.get_template(f"{spoken}/{name}/body.html").render(values, subject=subject)
-        except jinja2.TemplateError as error:
+        except _BROKEN as error:
             raise PermanentError(self._explained(f"{spoken}/{name}", error)) from error
         return Rendered(subject, _tidied(text), self._inliner.inline(html), spoken)
 
@@ -112,12 +114,12 @@ class Renderer:
     def _places(self) -> str:
         return ", ".join(str(directory) for directory in self._directories)
 
-    def _explained(self, where: str, error: jinja2.TemplateError) -> str:
+    def _explained(self, where: str, error: Exception) -> str:
         if isinstance(error, jinja2.TemplateNotFound):
             return f"template {where} asks for {error.name}, which is not in {self._places()}"
         if isinstance(error, jinja2.TemplateSyntaxError):
             return f"template {error.name} line {error.lineno}: {error.message}"
-        return f"template {_line_of(error) or where}: {error.message}"
+        return f"template {_line_of(error) or where}: {error}"
 
 
 # --- Jinja --------------------------------------------------------------------------------------------------------
@@ -141,7 +143,7 @@ def _environment(directories: Sequence[Path], *, html: bool) -> _Environment:
         cache_size=-1,
     )
     environment.filters.update(_FILTERS)
-    environment.filters["strong"] = _strong if html else str
+    environment.filters.update({"strong": _strong, "whole": _whole} if html else {"strong": str, "whole": str})
     return environment
 
 
@@ -181,7 +183,7 @@ def _cleaned(facts: Facts) -> Facts:
     """The facts with every text fit to print: a partner's subject brings no line end and no hidden character."""
     values = {field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)}
     changed: dict[str, Any] = {name: compose.clean(value) for name, value in values.items() if isinstance(value, str)}
-    changed["understood"] = tuple(Written(w.kind, compose.clean(w.value)) for w in facts.understood)
+    changed["understood"] = tuple(Written(compose.clean(w.kind), compose.clean(w.value)) for w in facts.understood)
     return dataclasses.replace(facts, **changed)
 
 
@@ -200,6 +202,11 @@ def _strong(value: str) -> Markup:
 
 def _local(context: Mapping[str, Any], time: datetime) -> datetime:
     return time.astimezone(context["_zone"])
+
+
+def _whole(value: str) -> Markup:
+    """Never broken at its hyphen: S1-Critical, EU-000123."""
+    return Markup('<span class="whole">{}</span>').format(value) if value else Markup("")
 
 
 @jinja2.pass_context

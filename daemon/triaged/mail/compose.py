@@ -288,4 +288,5 @@ def _part(subtype: str, content: str) -> Iterator[str]:
     yield "Content-Transfer-Encoding: quoted-printable"
     yield ""
     unix = content.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
-    yield binascii.b2a_qp(unix.replace("\n", "\r\n").encode(errors="replace"), istext=True).decode("ascii")
+    encoded = binascii.b2a_qp(unix.encode(errors="replace"), istext=True).decode("ascii")
+    yield encoded.replace("\n", "\r\n")
