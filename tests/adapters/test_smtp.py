@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from triaged import log
 from triaged.adapters import smtp
 from triaged.domain import delivery
 from triaged.domain.delivery import Deferred, Refused, RelayDown, RelayRefusedUs, Sent, Uncertain
+from triaged.settings.model import Smtp
 from triaged.settings.secret import Secret
 
 MAIL = b"Subject: Panne\r\nMessage-ID: <1@support.example>\r\n\r\nBonjour\r\n"
@@ -37,8 +37,7 @@ def open_relay() -> Iterator[Open]:
         def build(
             port: int, tls: ssl.SSLContext | None = None, deadlines: smtp.Deadlines = SHORT, **changes: Any
         ) -> smtp.Relay:
-            values = {"host": "127.0.0.1", "port": port, "security": "none", "username": "", "password": Secret()}
-            wanted: Any = SimpleNamespace(**{**values, "connections": 4, **changes})
+            wanted = Smtp(host="127.0.0.1", port=port, **{"security": "none", **changes})
             relay = smtp.Relay(wanted, "support.example", tls, deadlines, QUICK)
             stack.callback(relay.close)
             return relay

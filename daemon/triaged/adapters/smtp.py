@@ -13,16 +13,14 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import aiosmtplib
 
 from triaged import log
 from triaged.domain import delivery
 from triaged.domain.delivery import Deferred, Refused, RelayDown, RelayRefusedUs, Sent, Uncertain
-
-if TYPE_CHECKING:
-    from triaged.settings import model
+from triaged.settings import model
 
 _T = TypeVar("_T")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -97,7 +95,7 @@ class Relay:
 
     def __init__(
         self,
-        smtp: "model.Smtp",
+        smtp: model.Smtp,
         hostname: str,
         tls: ssl.SSLContext | None = None,
         deadlines: Deadlines = Deadlines(),

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from triaged import log
 from triaged.adapters import smtp
 from triaged.adapters.db import outbox
-from triaged.adapters.db.engine import Database
+from triaged.adapters.db.engine import Database, Session
 from triaged.adapters.db.outbox import Claimed
 from triaged.domain import delivery
 from triaged.domain.delivery import State

@@ -40,9 +40,9 @@ def owed(number: int = 1, **changes: object) -> outbox.Owed:
     return replace(row, **changes)  # type: ignore[arg-type]  # a test's keyword arguments are Owed's own
 
 
-def put(database: Database, *rows: outbox.Owed, limits: outbox.Limits = outbox.Limits()) -> tuple[str, ...]:
+def put(database: Database, *rows: outbox.Owed, **options: outbox.Limits) -> tuple[str, ...]:
     with database.write() as session:
-        return outbox.put(session, rows, limits)
+        return outbox.put(session, rows, **options)
 
 
 def claim(database: Database, owner: str = "me", now: datetime = NOW, limit: int = 10) -> tuple[outbox.Claimed, ...]:
