@@ -12,7 +12,7 @@ def test_log_ids_are_eight_base_32_characters_and_lead_back_to_their_row() -> No
     rows = [*range(3000), 2**20 - 1, 2**20, 2**39, 2**40 - 1]
     ids = {threads.log_id(row, KEY) for row in rows}
     assert len(ids) == len(rows)
-    assert all(len(name) == 8 and set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for name in ids)
+    assert all(len(name) == 8 and set(name) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ") for name in ids)
     assert [threads.row_of(threads.log_id(row, KEY), KEY) for row in rows] == rows
     assert threads.row_of(threads.log_id(7, KEY).lower(), KEY) == 7
 
@@ -27,7 +27,7 @@ def test_log_ids_of_neighbours_and_of_other_keys_have_nothing_in_common() -> Non
     assert same_place < 500 * 8 / 32 * 2
 
 
-@pytest.mark.parametrize("text", ["", "ABCDEFG", "ABCDEFGHI", "ABCDEFG1", "ABCDEFG8", "ÀBCDEFGH"])
+@pytest.mark.parametrize("text", ["", "ABCDEFG", "ABCDEFGHI", "ABCDEFGI", "ABCDEFGU", "ÀBCDEFGH"])
 def test_what_is_no_log_id_leads_nowhere(text: str) -> None:
     assert threads.row_of(text, KEY) is None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from triaged.domain.message import Message
 
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # RFC 4648 base 32
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no letter that is read as a digit (I, L, O, U)
 _HALF_BITS = 20
 _HALF_MASK = (1 << _HALF_BITS) - 1
 _ROUNDS = 6

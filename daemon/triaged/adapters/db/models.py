@@ -295,7 +295,7 @@ class Outbox(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    log_id: Mapped[str] = mapped_column(String(16))  # 7Q3KX2M8.1, for the log line
+    log_id: Mapped[str] = mapped_column(String(48))  # 7Q3KX2M8.1, for the log line
     cause: Mapped[str]  # what made us owe it: m17 (a message row), e45 (an event)
     notice: Mapped[str] = mapped_column(String(32))
     recipient: Mapped[str] = mapped_column(index=True)
