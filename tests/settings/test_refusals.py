@@ -1,5 +1,6 @@
 """Every refusal of INTERFACE §1: its file, line, key, value and fix, all of them at once, and never a secret."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -428,3 +429,15 @@ def test_labels_that_cannot_be_used_are_told_one_by_one(tmp_path: Path) -> None:
     assert len(error.problems) == 2
     assert all(problem.place == f"{tmp_path}/labels.toml" and "en" in problem.what for problem in error.problems)
     assert "super_admn" in str(error)
+
+
+@pytest.mark.parametrize("wrong", ["5", "true", "[]", "{}", '""', "[[1]]", "2026-11-22", '"\\u0000"', "[{}]"])
+def test_whatever_stands_behind_a_key_the_answer_is_a_report(tmp_path: Path, wrong: str) -> None:
+    for name, text in (("triaged.toml", TRIAGED), ("policy.toml", POLICY)):
+        for line in text.splitlines():
+            key, equals, _ = line.partition(" = ")
+            if equals:
+                file = written(tmp_path)
+                (tmp_path / name).write_text(text.replace(line, f"{key} = {wrong}", 1))
+                with contextlib.suppress(settings.ConfigurationError):
+                    settings.load(file, {})

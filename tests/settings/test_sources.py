@@ -188,6 +188,9 @@ def test_no_secret_is_in_a_repr_an_error_or_a_pickle(tmp_path: Path) -> None:
         ('password_file = "imap-password"', 'password = ["12345678"]'),
         ("[smtp]", '[smtp.oauth2]\nclient_secret = "12345678"\n[smtp]'),
         ("[smtp]", "[smtp]\npassword = 12345678"),
+        ("[smtp]", '[database]\nurl = "mysql://u:p@12345678@h/d"\n[smtp]'),
+        ("[smtp]", '[database]\nurl = "mysql://h/d?password=12345678&x=y"\n[smtp]'),
+        ("[smtp]", '[directory]\naccounts = "https://u:12345678@h.example/"\n[smtp]'),
     ],
 )
 def test_a_misplaced_secret_is_not_shown(tmp_path: Path, old: str, new: str) -> None:

@@ -128,6 +128,8 @@ def _is_web(value: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
+    if "@" in parts.netloc:  # a password in a URL would be shown with it
+        return False
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
     return secure and bool(parts.hostname) and not any(character.isspace() for character in value)
 

@@ -3,6 +3,7 @@
 Reads only text that tomllib has accepted, so nothing is validated here: keys are followed, values are skipped.
 """
 
+import bisect
 import re
 import tomllib
 
@@ -25,6 +26,7 @@ class _Scan:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.ends = [match.start() for match in re.finditer("\n", text)]
         self.at = 0
         self.found: dict[KeyPath, int] = {}
         self.arrays: dict[KeyPath, int] = {}  # arrays of tables: index of the one that is open
@@ -103,7 +105,7 @@ class _Scan:
         return path
 
     def _line(self, at: int) -> int:
-        return self.text.count("\n", 0, at) + 1
+        return bisect.bisect_left(self.ends, at) + 1
 
     def _blank(self) -> int:
         self._skip(_BLANK)

@@ -1,19 +1,21 @@
 """What is wrong with the configuration: collected all at once, told with file, line, key, value and fix."""
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from triaged.domain.errors import PermanentError
+from triaged.settings import locate
 from triaged.settings.locate import KeyPath
 from triaged.settings.secret import Secret
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_URL_PASSWORD = re.compile(r"(://[^/@\s]*?:)[^@\s]*@")
+_URL_PASSWORD = re.compile(r"(://[^/@:]*:).*(?=@)|((?:password|token|secret|key)=)[^&]*")
 _SECRET_KEY = re.compile(r"passw|secret|token|credential|api_?key", re.IGNORECASE)
 NO_VALUE = object()
 
@@ -42,15 +44,21 @@ class ConfigurationError(PermanentError):
         super().__init__("\n".join([f"{count} in the configuration; nothing was started", *map(str, self.problems)]))
 
 
-@dataclass(slots=True)
+@dataclass
 class Document:
-    """One TOML file: its tree, the line of each key, and the keys that came from elsewhere (environment NAME)."""
+    """One TOML file: its text and tree, and the keys that came from elsewhere (`environment NAME`). `rank` orders files
+    in the report."""
 
     path: Path
+    text: str
     tree: dict[str, Any]
-    lines: dict[KeyPath, int]
-    origins: dict[KeyPath, str]
-    rank: int = 0
+    rank: int
+    origins: dict[KeyPath, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def lines(self) -> dict[KeyPath, int]:
+        """The line of each key; looked for only when there is something to tell."""
+        return locate.lines(self.text)
 
     def place(self, path: KeyPath) -> tuple[str, tuple[int, int]]:
         """Where `path`, or the nearest table around it, was said; and the order in which to tell of it."""
@@ -104,7 +112,7 @@ def shown(path: KeyPath, value: object) -> str:
         case bool():
             text = str(value).lower()
         case str():
-            text = '"' + _URL_PASSWORD.sub(r"\1***@", value).replace('"', '\\"') + '"'
+            text = '"' + _URL_PASSWORD.sub(r"\1\2***", value).replace('"', '\\"') + '"'
         case timedelta():
             text = f'"{value.total_seconds():g}s"'
         case dict():

@@ -12,7 +12,7 @@ from triaged.settings import fields, policy_file, secret
 from triaged.settings.locate import KeyPath
 from triaged.settings.problems import Document, Report, one_of, suggestion
 
-_URL_SECRET = re.compile(r"://[^/@]*:[^@/]+@")
+_URL_SECRET = re.compile(r"://[^/@:]*:.+@|[?&]password=")
 
 
 def check(

@@ -1,6 +1,7 @@
 """What keys may stand where: asks the classes of a file's shape, so that no list of keys is written twice."""
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from triaged.settings.locate import KeyPath
 from triaged.settings.secret import Secret
 
 
+@functools.cache
 def keys(table: type) -> dict[str, Any]:
     """The keys of a table and the type of each; a secret may also be named by its file."""
     hints = {name: _bare(hint) for name, hint in typing.get_type_hints(table).items()}
     return hints | {f"{name}_file": str for name in secrets(table)}
 
 
+@functools.cache
 def secrets(table: type) -> tuple[str, ...]:
     """The keys of a table that hold a password or token."""
     return tuple(name for name, hint in typing.get_type_hints(table).items() if _bare(hint) is Secret)

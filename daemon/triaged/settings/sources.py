@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import triaged
 from triaged.domain.errors import PermanentError
-from triaged.settings import locate, secret, shape
+from triaged.settings import secret, shape
 from triaged.settings.locate import KeyPath
 from triaged.settings.problems import ConfigurationError, Document, Problem, Report
 from triaged.settings.secret import Secret
@@ -56,7 +56,7 @@ def read(path: Path, rank: int, report: Report) -> Document | None:
         fix = "text needs quotes, a list [ ], a table its own [name] line"
         _unreadable(path, what, fix, rank, report, line)
     else:
-        return Document(path, tree, locate.lines(text), {}, rank)
+        return Document(path, text, tree, rank)
     return None
 
 
