@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from triaged.mail import charsets, headers, words
+from triaged.mail import charsets, headers, uuencode, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,13 @@ _UNSAFE = re.compile(r'[<>:"|?*\\/%]+')
 _NAME_LENGTH = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """One leaf of the mail, or (type message/rfc822) a forwarded mail, whose own parts follow it.
 
-    `alternative` numbers the multipart/alternative it stands in and `forwarded` the forwarded mail (0: none);
-    `reported` says that it stands in a multipart/report; `name` is a safe file name, empty when none was given.
+    `alternative` numbers the multipart/alternative it stands in and `forwarded` the forwarded mail (0: none), which
+    says its own number in `opens`; `reported` says that it stands in a multipart/report; `name` is a safe file name,
+    empty when none was given.
     """
 
     content_type: str
@@ -56,6 +57,7 @@ class Part:
     depth: int = 0
     alternative: int = 0
     forwarded: int = 0
+    opens: int = 0
     reported: bool = False
     fields: tuple[headers.Field, ...] = ()
 
@@ -81,7 +83,7 @@ class Part:
             case "quotedprintable":
                 return binascii.a2b_qp(raw)
             case "uuencode" | "xuuencode" | "xuue" | "uue":
-                return unpacked(raw)
+                return uuencode.unpacked(raw)
             case _:
                 return raw
 
@@ -166,11 +168,14 @@ def _entity(block: headers.Block, source: bytes, end: int, default: str = "text/
     content_type = f"{match[1]}/{match[2]}" if match else default
     disposition, placed = words.parameters(_words(block, "content-disposition"))
     transfer = re.sub(r"[^a-z0-9]", "", _words(block, "content-transfer-encoding").lower())
+    name = safe_name(placed.get("filename") or parameters.get("name", ""))
+    if content_type == "application/octet-stream" and name.lower().endswith(".eml"):
+        content_type = "message/rfc822"
     return Part(
         content_type=content_type,
         parameters=parameters,
         disposition=disposition,
-        name=safe_name(placed.get("filename") or parameters.get("name", "")),
+        name=name,
         transfer="" if content_type.startswith("multipart/") else transfer,
         source=source,
         start=block.body,
@@ -205,7 +210,7 @@ def _walk(top: Part, limits: Limits) -> tuple[tuple[Part, ...], str]:
         opened += 1
         children = list(islice(_children(part, opened, limits.parts), limits.parts + 1))
         if not children or part.is_mail:
-            done.append(replace(part, fields=_inner_fields(part)) if part.is_mail else _leaf(part))
+            done.append(replace(part, fields=_inner_fields(part), opens=opened) if part.is_mail else _leaf(part))
         stack += reversed(children)
         if len(done) + len(stack) > limits.parts:
             return (), f"the mail has more than {limits.parts} parts"
@@ -218,7 +223,7 @@ def _leaf(part: Part) -> Part:
 
 
 def _children(part: Part, number: int, limit: int) -> Iterator[Part]:
-    if part.is_mail or (part.content_type == "application/octet-stream" and part.name.lower().endswith(".eml")):
+    if part.is_mail:
         yield _forwarded(part, number)
     boundary = part.parameters.get("boundary", "").rstrip().encode("utf-8", "replace")
     if not boundary or not part.content_type.startswith("multipart/"):
@@ -279,15 +284,3 @@ def _boundary_lines(part: Part, boundary: bytes, limit: int) -> Iterator[tuple[i
 def _before_line_end(source: bytes, line: int) -> int:
     """The line end before a boundary belongs to the boundary."""
     return line - (2 if source[line - 2 : line] == b"\r\n" else 1)
-
-
-def unpacked(raw: bytes) -> bytes:
-    """Decode uuencoded lines, with or without their begin and end."""
-    out = []
-    for line in raw.splitlines():
-        if line[:6] != b"begin " and line not in (b"end", b"`", b""):
-            try:
-                out.append(binascii.a2b_uu(line))
-            except binascii.Error:
-                continue
-    return b"".join(out)
