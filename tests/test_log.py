@@ -124,6 +124,7 @@ def test_no_line_grows_over_its_limit(value: str, pairs: int) -> None:
 def test_json_is_one_document_a_line_with_the_same_values() -> None:
     stream = lines_of("json")
     log.warning("backoff", log_id="7Q3KX2M8", mailbox="eu\x7f", next=40.129, missing=("a",), account=None, id="mine")
+    assert stream.getvalue()[:-1].isprintable()
     document = json.loads(stream.getvalue())
     assert document.pop("at").endswith("Z")
     assert document == {

@@ -1,6 +1,7 @@
 """What a good configuration becomes: the values that the rest of the house receives."""
 
 import dataclasses
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from triaged import settings
 from triaged.domain import public_mail
 from triaged.domain.catalogue import ServiceType, TermStart
 from triaged.domain.policy import Span
-from triaged.settings import locate, policy_file
+from triaged.settings import catalogue_file, locate, model, policy_file, shape
 
 CONFIG = settings.shipped("config")
 
@@ -87,13 +88,28 @@ def test_what_is_left_out_has_its_documented_default(tmp_path: Path) -> None:
     assert "994-000148" in loaded.catalogue.skus
 
 
-def test_the_reference_shows_every_default_as_it_is() -> None:
-    assert _limits_of(CONFIG / "triaged.toml") == settings.Limits()
-    assert settings.load(CONFIG / "triaged.toml", {}).trust.unknown_sender == settings.Trust().unknown_sender
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("triaged.toml", model.TriagedFile),
+        ("policy.toml", policy_file.PolicyFile),
+        ("catalogue.toml", catalogue_file.CatalogueFile),
+    ],
+)
+def test_the_commented_files_name_every_key_and_only_those(name: str, kind: type) -> None:
+    text = re.sub(r"(?m)^# (?=\[|[a-z_]+ += )", "", _shipped_text(name))  # what is commented out counts
+    named = {key for _, table, _ in shape.tables(tomllib.loads(text), kind) for key in table}
+    assert _keys(kind) - {"password", "token"} <= named <= _keys(kind)
 
 
-def _limits_of(file: Path) -> settings.Limits:
-    return settings.load(file, {}).limits
+def _keys(kind: type) -> set[str]:
+    own = shape.keys(kind)
+    below = [shape.inside(hint, 0) if not shape.is_table(hint) else hint for hint in own.values()]
+    return set(own).union(*(_keys(table) for table in below if shape.is_table(table)))
+
+
+def test_the_brakes_and_limits_of_the_reference_are_the_defaults(shipped: settings.Settings) -> None:
+    assert shipped.limits == settings.Limits()
 
 
 @pytest.mark.parametrize(("security", "imap", "smtp"), [("tls", 993, 465), ("starttls", 143, 587), ("none", 143, 25)])
