@@ -72,7 +72,7 @@ def number(groups: Sequence[str], last: bool) -> tuple[str | None, int]:
     """
     first = _plain(groups[0])
     whole = " ".join(groups)
-    if len(groups) > 1 and (len(first) < SHORTEST_ID or last and len(_plain(whole)) <= LONGEST_ID):
+    if len(groups) > 1 and (len(first) < SHORTEST_ID or (last and len(_plain(whole)) <= LONGEST_ID)):
         return _judged(whole), len(groups)
     return _judged(groups[0]), 1
 

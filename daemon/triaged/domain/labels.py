@@ -131,7 +131,8 @@ def cell(line: Line, group: Group, judge: Judge) -> tuple[Claim, ...]:
     if Role.SERVICE in group.roles:
         return tuple(Claim(0, Role.SERVICE, name) for name in judge.catalogue.labelled(line.text))
     found = re.match(rf"[lqna]*(?P<value>{_wanted(group.roles)})(?!x)", line.shape)
-    return tuple(_claim(line, group, found.start("value"), judge)) if found else ()
+    claims = _claim(line, group, found.start("value"), judge) if found else ()
+    return tuple(claim for claim in claims if claim.role is not Role.OTHER)
 
 
 def heading(line: Line) -> Group | None:
@@ -186,7 +187,8 @@ def _forward(line: Line, group: Group, limit: int, judge: Judge) -> list[Claim]:
     claims: list[Claim] = []
     wanted = _wanted(group.roles)
     words = "w" if group.free else ""
-    apposition = ",(?=[A])" if re.search("[lq]$", line.shape[: group.start]) else "(?!)"
+    sentence = group.end - group.start > 1 or line.shape[group.start - 1 : group.start] in ("l", "q")
+    apposition = ",(?=A)" if sentence else "(?!)"
     end = min(limit, group.end + _REACH)
     found = _pattern(_FORWARD, wanted, words, apposition).match(line.shape, group.end, end)
     while found:

@@ -1,4 +1,4 @@
-"""Which service a text names: canonical names and aliases, compared without case, accents, blanks and the maker's name."""
+"""Which service a text names: canonical names and aliases, compared without case, accents, blanks or maker's name."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -67,8 +67,8 @@ class Catalogue:
         while index < len(keys):
             after, key = self._match(keys, index)
             if key:
-                made = index > 0 and keys[index - 1].endswith(_MAKER) or spelled[index].lower().startswith(_MAKER)
-                sure = made or key not in self.ordinary and spelled[index][0].isupper()
+                made = (index > 0 and keys[index - 1].endswith(_MAKER)) or spelled[index].lower().startswith(_MAKER)
+                sure = made or (key not in self.ordinary and spelled[index][0].isupper())
                 found.append((index, len(key), self.names[key], sure))
             index = after if key else index + 1
         return found
@@ -76,10 +76,9 @@ class Catalogue:
     def _match(self, keys: Sequence[str], index: int) -> tuple[int, str]:
         key, best, after = "", "", index
         for place in range(index, len(keys)):
-            word = keys[place]
-            if place == index and word != _MAKER:
-                word = word.removeprefix(_MAKER)  # "ZohoCRM"
-            key += word
+            key += keys[place].removeprefix(_MAKER)  # "ZohoCRM", "modules complémentaires Zoho Writer"
+            if not key:
+                break
             if key not in self.beginnings:
                 break
             if key in self.names:

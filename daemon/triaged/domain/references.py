@@ -20,7 +20,10 @@ __all__ = ["Reference", "ReferenceKind", "Vocabulary", "VocabularyError", "find"
 _MOST_LINES = 20_000
 _SIGNATURE_LINES = 12  # a "-- " with more text below it is a divider, not a signature
 _TABLE_ROWS = 50
+_TABLE_COLUMNS = 60
+_MOST_TELLING = 300_000  # characters of lines that hold labels: more than any honest mail has, and soon read
 _PATIENCE = 2  # empty lines between a label and its value
+_CLOSING = re.compile("[lqn]{0,4}e")
 _DELIMITERS = ("\t", "|", ";", ",")
 
 
@@ -64,14 +67,14 @@ def find(message: Message, vocabulary: Vocabulary, services: Mapping[str, Sequen
 
 
 def _read(passages: Iterable[Passage], vocabulary: Vocabulary, judge: labels.Judge) -> list[Reference]:
-    lines = ((passage, number, text) for passage in passages for number, text in _lines(passage))
     found: list[Reference] = []
-    cut = itertools.islice(lines, _MOST_LINES)
-    for passage, group in itertools.groupby(cut, key=lambda line: line[0]):
-        scan = _Scan(vocabulary, judge)
-        for _, number, text in group:
+    lines, telling = _MOST_LINES, _MOST_TELLING
+    for passage in passages:
+        scan = _Scan(vocabulary, judge, telling)
+        for number, text in itertools.islice(_lines(passage), lines):
             where = passage.where(number)
-            found += [Reference(ReferenceKind(c.role), c.value, where) for c in scan.take(text)]
+            found += [Reference(ReferenceKind(claim.role), claim.value, where) for claim in scan.take(text)]
+        lines, telling = max(0, lines - len(passage.lines)), scan.budget
     return found
 
 
@@ -94,7 +97,8 @@ def _lines(passage: Passage) -> Iterator[tuple[int, str]]:
 class _Scan:
     """Reads the lines of one passage in order and remembers what the next line may answer to."""
 
-    def __init__(self, vocabulary: Vocabulary, judge: labels.Judge) -> None:
+    def __init__(self, vocabulary: Vocabulary, judge: labels.Judge, budget: int) -> None:
+        self.budget = budget  # characters of telling lines that may still be read
         self._vocabulary = vocabulary
         self._judge = judge
         self._pending: labels.Pending | None = None
@@ -111,24 +115,24 @@ class _Scan:
             return ()
         telling = self._vocabulary.may_label(bare)
         linked = "zoho" in bare.lower() and "/" in bare
-        if not (telling or linked or self._pending or self._table):
+        if self.budget < 0 or not (telling or linked or self._pending or self._table):
             return ()
-        if self._table and (row := self._table.row(text, self._vocabulary, self._judge)) is not None:
+        self.budget -= len(bare)
+        if self._table and (row := self._table.row(text, self._vocabulary, self._judge)):
             return row
-        self._table = _heading(text, self._vocabulary) if telling else None
+        self._table = (telling and _heading(text, self._vocabulary)) or self._table
         return self._single(wording.read(bare, self._vocabulary), bulleted=len(bare) < len(text.lstrip(" \t>|")))
 
     def _single(self, line: wording.Line, bulleted: bool) -> Sequence[labels.Claim]:
         reading = labels.read(line, self._judge)
         claims = [*reading.claims, *_links(line)]
-        if re.match("[lqn]{0,4}e", line.shape):
-            self._closed = True
-        awaited, near = self._pending, not self._empty
+        self._closed = self._closed or bool(_CLOSING.match(line.shape))
+        awaited, empty = self._pending, self._empty
         self._pending, self._empty = reading.pending, 0
         if self._pending and self._pending.bare and self._closed:
             self._pending = None
-        if awaited and not claims and self._empty <= _PATIENCE:
-            claims = list(labels.next_line(line, awaited, near, self._judge))
+        if awaited and not claims and empty <= _PATIENCE:
+            claims = list(labels.next_line(line, awaited, not empty, self._judge))
             if claims and (bulleted or line.shape[-1:] in (",", ";")):
                 self._pending = awaited
         return sorted(claims)
@@ -149,22 +153,18 @@ class _Table:
     columns: Mapping[int, labels.Group]
     rows: int = 0
 
-    def row(self, text: str, vocabulary: Vocabulary, judge: labels.Judge) -> Sequence[labels.Claim] | None:
-        """The claims of a row, or None when the table has ended."""
+    def row(self, text: str, vocabulary: Vocabulary, judge: labels.Judge) -> Sequence[labels.Claim]:
+        """The claims of a row of values; none of a line that is no row, or that has labels of its own."""
         cells = _cells(text, self.delimiter)
         self.rows += 1
-        if len(cells) < 2 or self.rows > _TABLE_ROWS:
-            return None
-        if not any(map(str.isalnum, text)):  # the rule below a Markdown heading
+        if len(cells) < 2 or self.rows > _TABLE_ROWS or "K" in wording.read(text, vocabulary).shape:
             return ()
-        claims = []
-        for column, group in self.columns.items():
-            if column < len(cells):
-                line = wording.read(cells[column], vocabulary)
-                if "K" in line.shape:
-                    return None
-                claims += [claim._replace(at=column) for claim in labels.cell(line, group, judge)]
-        return claims
+        return [
+            claim._replace(at=column)
+            for column, group in self.columns.items()
+            if column < len(cells)
+            for claim in labels.cell(wording.read(cells[column], vocabulary), group, judge)
+        ]
 
 
 def _heading(text: str, vocabulary: Vocabulary) -> _Table | None:
@@ -176,6 +176,7 @@ def _heading(text: str, vocabulary: Vocabulary) -> _Table | None:
         cells = _cells(text, delimiter)
         if len([cell for cell in cells if cell.strip()]) < 2:
             continue
+        cells = cells[:_TABLE_COLUMNS]
         groups = {
             at: group for at, cell in enumerate(cells) if (group := labels.heading(wording.read(cell, vocabulary)))
         }

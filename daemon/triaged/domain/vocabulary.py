@@ -113,15 +113,18 @@ class Vocabulary:
         )
 
     def may_label(self, text: str) -> bool:
-        """False when no label (or closing) can stand in `text`: a quick look that spares most lines the full reading."""
-        return not self.label_beginnings.isdisjoint(words(text))
+        """False when no label (or closing) can stand in `text`: a quick look that spares most lines a full reading."""
+        found = words(text)
+        return not self.label_beginnings.isdisjoint(found) or any(
+            word[-1] == "s" and word[:-1] in self.label_beginnings for word in found
+        )
 
 
 @functools.lru_cache(maxsize=4096)
 def fold(word: str) -> str:
     """A word as it is compared: lower case, full width and accents folded. One letter keeps its accent, because
     Italian "è" and Portuguese "é" (is) are not "e" (and)."""
-    if word.isascii() or len(word) == 1 and not unicodedata.east_asian_width(word) == "F":
+    if word.isascii() or (len(word) == 1 and unicodedata.east_asian_width(word) != "F"):
         return word.lower() if word.isascii() else word.casefold()
     apart = unicodedata.normalize("NFKD", word.casefold())
     return "".join(letter for letter in apart if not unicodedata.combining(letter))

@@ -4,9 +4,9 @@
 The grammar that decides which value belongs to which label (references.py) is a handful of patterns over shapes.
 
 K label · k everyday word that labels at a line's start · A address · N digits · U link · D host name
-l loose · i linking · j joining · b blocking · e closing · n unknown word with a capital · w other unknown word
-s separator (`:` `=` tab `|` arrow) · d dash between blanks · o open · c close · a `<` · p `/` · , · ; · . end of sentence
-q marks without meaning here · x what spoils a number beside it (`+33`, `FR76`, `€`)
+l loose · i linking · j joining · b blocking · e closing · n unknown word with a capital · w another
+s separator (`:` `=` tab `|` arrow) · d dash between blanks · o open · c close · a `<` · p `/` · , · ;
+. end of sentence · q marks without meaning here · x what spoils a number beside it (`+33`, `FR76`, `€`)
 """
 
 import re
@@ -167,14 +167,22 @@ def _longest(items: list[Item], index: int, vocabulary: Vocabulary) -> tuple[int
         item = items[index]
         if item.sort in "wn":
             joined += fold(item.text)
+            if term := _term(joined, vocabulary):
+                found, after = term, index + 1
             if joined not in vocabulary.beginnings:
                 break
-            if term := vocabulary.terms.get(joined):
-                found, after = term, index + 1
         elif not _inside_phrase(items, index):
             break
         index += 1
     return after, found
+
+
+def _term(joined: str, vocabulary: Vocabulary) -> Term | None:
+    """The phrase of this key; a label also with a plural or genitive s: ZOIDs, des Super-Administrators."""
+    if term := vocabulary.terms.get(joined):
+        return term
+    term = vocabulary.terms.get(joined[:-1]) if joined.endswith("s") else None
+    return term if term and term.is_label else None
 
 
 def _inside_phrase(items: list[Item], index: int) -> bool:
