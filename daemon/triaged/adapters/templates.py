@@ -3,7 +3,7 @@
 A template is found in the operator's directories first, then among those that we ship; a locale is a folder that
 does not begin with an underscore, so adding a language is adding a folder. Templates see exactly
 `mail` (domain.notices.Facts, every text cleaned), `locale`, `direction`, `timezone`, `city` and, in HTML, `subject`.
-Paths that begin with `../` are relative to the template that names them. docs/templates.md tells an operator more.
+Paths that begin with `../` are relative to the template that names them. templates/README.md tells an operator more.
 """
 
 import dataclasses
