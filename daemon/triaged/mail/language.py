@@ -13,28 +13,28 @@ _WORD = re.compile(r"[^\W\d_]+")
 _TAG = re.compile(r"\s*([a-zA-Z]{2,3})\b")
 
 _WORDS = {
-    "fr": """le la les un une des du de et est sont dans pour par sur avec que qui ne pas nous vous notre votre nos vos
-        je il elle ce cette ces au aux en ou mais plus bonjour merci cordialement client compte d l j c qu n
-        s a ont être leur leurs son sa depuis lors très bien veuillez pouvez avons avez""",
-    "en": """the a an of and is are in for to on with that this it we you our your i he she they not be been has have was
-        were as at by from or but hello hi thanks thank regards please customer account dear can could would
-        when which there their his her since""",
-    "de": """der die das den dem des ein eine einen einem einer und ist sind im in für zu zum zur auf mit dass wir sie
-        ihr unser unsere unserem unseren ihre ich er es nicht kein keine werden wird wurde haben hat als an
-        bei von oder aber hallo danke bitte grüße grüßen sehr geehrte geehrter freundlichen kunde kunden
-        konto seit auch kann können guten tag""",
-    "es": """el la los las un una unos de del y es son en para por con que no nos nosotros nuestro nuestra su sus yo él
-        ella este esta al o pero más hola gracias saludos buenos días cliente cuenta se lo le ha han hay
-        está están muy desde cuando también como usted ustedes puede""",
-    "it": """il lo la i gli le un una uno di del della dei delle e è sono in per con che non noi voi nostro nostra vostro
-        suo io lui lei questo questa al alla o ma più ciao buongiorno grazie saluti cliente conto si ha
-        hanno da dal nel nella anche come quando molto gentile cordiali può""",
-    "pt": """o a os as um uma de do da dos das e é são em no na nos nas para por com que não nós nosso nossa seu sua eu
-        ele ela este esta ao ou mas mais olá obrigado obrigada cumprimentos bom dia cliente conta se tem têm
-        está estão muito desde quando também como você pode""",
-    "nl": """de het een van en is zijn in voor op met dat die niet geen wij we u jullie onze ons uw ik hij zij dit deze
-        aan of maar meer hallo bedankt groet groeten vriendelijke klant account te er naar bij ook als kan
-        kunnen hebben heeft wordt worden sinds graag beste goedendag""",
+    "fr": """le la les un une des du de et est sont dans pour par sur avec que qui ne pas nous vous notre votre nos
+        vos je il elle ce cette ces au aux en ou mais plus bonjour merci cordialement client compte d
+        l j c qu n s a ont être leur leurs son sa depuis lors très bien veuillez pouvez avons avez""",
+    "en": """the a an of and is are in for to on with that this it we you our your i he she they not be been has
+        have was were as at by from or but hello hi thanks thank regards please customer account dear
+        can could would when which there their his her since""",
+    "de": """der die das den dem des ein eine einen einem einer und ist sind im in für zu zum zur auf mit dass wir
+        sie ihr unser unsere unserem unseren ihre ich er es nicht kein keine werden wird wurde haben
+        hat als an bei von oder aber hallo danke bitte grüße grüßen sehr geehrte geehrter freundlichen
+        kunde kunden konto seit auch kann können guten tag""",
+    "es": """el la los las un una unos de del y es son en para por con que no nos nosotros nuestro nuestra su sus
+        yo él ella este esta al o pero más hola gracias saludos buenos días cliente cuenta se lo le ha
+        han hay está están muy desde cuando también como usted ustedes puede""",
+    "it": """il lo la i gli le un una uno di del della dei delle e è sono in per con che non noi voi nostro nostra
+        vostro suo io lui lei questo questa al alla o ma più ciao buongiorno grazie saluti cliente
+        conto si ha hanno da dal nel nella anche come quando molto gentile cordiali può""",
+    "pt": """o a os as um uma de do da dos das e é são em no na nos nas para por com que não nós nosso nossa seu
+        sua eu ele ela este esta ao ou mas mais olá obrigado obrigada cumprimentos bom dia cliente
+        conta se tem têm está estão muito desde quando também como você pode""",
+    "nl": """de het een van en is zijn in voor op met dat die niet geen wij we u jullie onze ons uw ik hij zij dit
+        deze aan of maar meer hallo bedankt groet groeten vriendelijke klant account te er naar bij
+        ook als kan kunnen hebben heeft wordt worden sinds graag beste goedendag""",
 }
 _VOTES = {
     word: tuple(language for language, words in _WORDS.items() if word in words.split())
