@@ -28,10 +28,13 @@ first_valid_uid = 1
 first_valid_gid = 1
 mail_location = maildir:{home}/mail/%u
 mail_fsync = never
+# A mail that comes in the second of the last look and before IDLE's watch is in place is otherwise seen after 30 s.
+mailbox_idle_check_interval = 1s
 auth_failure_delay = 0
 auth_mechanisms = plain login
 disable_plaintext_auth = no
 {tls}
+{capability}
 passdb {{
   driver = static
   args = password=secret
@@ -40,8 +43,12 @@ userdb {{
   driver = static
   args = uid={user} gid={group} home={home}/mail/%u
 }}
+# Without the penalty that a wrong password lays on whoever logs in next from this address.
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   chroot =
@@ -55,6 +62,9 @@ service imap-login {{
   }}
 }}
 """
+
+# The server goes when our end of its input does: also when the tests are killed.
+_WITH_US = '"$@" & read -r _; kill $!; wait $!'
 
 ADVICE = "Dovecot is not installed: apt-get install dovecot-imapd"
 
@@ -73,8 +83,9 @@ class Dovecot:
     name = "dovecot"
     keeps_keywords = True
 
-    def __init__(self, certificate: tuple[str, str] | None = None) -> None:
-        """`certificate` is the paths of chain and key; with it STARTTLS and, on `secure_port`, TLS are there."""
+    def __init__(self, certificate: tuple[str, str] | None = None, capability: str = "") -> None:
+        """`certificate` is the paths of chain and key; with it STARTTLS and, on `secure_port`, TLS are there.
+        `capability` is what the server says it can instead of everything."""
         self._user = "nobody" if os.getuid() == 0 else getpass.getuser()
         self._home = Path(tempfile.mkdtemp(prefix="dovecot-", dir="/tmp"))
         self.port, self.secure_port = accounts.free_port(), accounts.free_port() if certificate else 0
@@ -87,6 +98,7 @@ class Dovecot:
             plain=self.port,
             secure=self.secure_port,
             tls=tls,
+            capability=f"imap_capability = {capability}" if capability else "",
         )
         (self._home / "dovecot.conf").write_text(config)
         (self._home / "mail").mkdir()
@@ -94,7 +106,8 @@ class Dovecot:
             for path in (self._home, *self._home.iterdir()):
                 os.chown(path, entry.pw_uid, entry.pw_gid)
         self._process = subprocess.Popen(
-            [_binary() or "dovecot", "-F", "-c", str(self._home / "dovecot.conf")],
+            ["/bin/sh", "-c", _WITH_US, "sh", _binary() or "dovecot", "-F", "-c", str(self._home / "dovecot.conf")],
+            stdin=subprocess.PIPE,
             user=self._user if os.getuid() == 0 else None,
             group=entry.pw_gid if os.getuid() == 0 else None,
             extra_groups=[] if os.getuid() == 0 else None,
@@ -164,14 +177,14 @@ class Dovecot:
             found.append((numbers.get(base.split(",")[0], 0), path.read_bytes(), {names.get(c, c) for c in flags}))
         return sorted(found, key=lambda mail: mail[0])
 
-    def renumber(self, mailbox: accounts.Mailbox) -> None:
-        """The folder as after a restore: another UIDVALIDITY, UIDs from 1."""
+    def renumber(self, mailbox: accounts.Mailbox, step: int = 1) -> None:
+        """The folder as after a restore: another UIDVALIDITY (`step` more), UIDs from 1."""
         maildir = self._maildir(mailbox.username)
         listed = maildir / "dovecot-uidlist"
         version, validity, *_ = listed.read_text().split("\n", 1)[0].split()
         for path in maildir.glob("dovecot*"):
             path.unlink()
-        listed.write_text(f"{version} V{int(validity[1:]) + 1} N1 G{secrets.token_hex(16)}\n")
+        listed.write_text(f"{version} V{int(validity[1:]) + step} N1 G{secrets.token_hex(16)}\n")
         if os.getuid() == 0:
             os.chown(listed, self._owner.pw_uid, self._owner.pw_gid)
 
@@ -179,8 +192,7 @@ class Dovecot:
         return (self._home / "log").read_text()
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=10)  # closes its input
         shutil.rmtree(self._home, ignore_errors=True)
 
 

@@ -95,15 +95,15 @@ class Pymap:
             async for mail in found.messages()
         ]
 
-    def renumber(self, mailbox: accounts.Mailbox) -> None:
-        """The folder as after a restore: another UIDVALIDITY, UIDs from 1."""
-        self._loop.run(self._renumber(mailbox.username))
+    def renumber(self, mailbox: accounts.Mailbox, step: int = 1) -> None:
+        """The folder as after a restore: another UIDVALIDITY (`step` more), UIDs from 1."""
+        self._loop.run(self._renumber(mailbox.username, step))
 
-    async def _renumber(self, user: str) -> None:
+    async def _renumber(self, user: str, step: int) -> None:
         inbox = await self._folder(user, "INBOX")
         contents = [bytes(mail._content) async for mail in inbox.messages()]
         fresh = MailboxSet()
-        fresh._inbox._max_uid, fresh._inbox._uid_validity = 0, inbox.uid_validity + 1
+        fresh._inbox._max_uid, fresh._inbox._uid_validity = 0, inbox.uid_validity + step
         self._config.set_cache[user] = (fresh, FilterSet())
         await self._deliver(user, tuple(contents), None)
 

@@ -10,6 +10,16 @@ from pathlib import Path
 
 import psycopg
 
+# The server goes when our end of its input does: also when the tests are killed. Nobody waits for its files to go.
+_WITH_US = """
+ctl=$1 data=$2; shift 2
+"$ctl" "$@" >/dev/null 2>&1 </dev/null && echo ready
+exec >/dev/null 2>&1
+read -r _
+"$ctl" -D "$data" -m immediate -w stop
+rm -rf "${data%/*}" &
+"""
+
 ADVICE = "PostgreSQL is not installed: apt-get install postgresql"
 
 
@@ -39,14 +49,25 @@ class Postgres:
         self._run("initdb", "-D", data, "-U", "triaged", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
         # A test's database need not survive the machine; a crash of the server itself loses nothing without fsync.
         options = f"-c listen_addresses='' -k {self._home} -c fsync=off -c max_connections=200"
-        self._run("pg_ctl", "-D", data, "-o", options, "-l", str(self._home / "log"), "-w", "start")
+        start = ["-D", data, "-o", options, "-l", str(self._home / "log"), "-w", "start"]
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", _WITH_US, "sh", str(self._bin / "pg_ctl"), data, *start],
+            user=self._user,
+            cwd=self._home,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            raise RuntimeError(f"PostgreSQL did not start: {(self._home / 'log').read_text()}")
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
             [str(self._bin / program), *arguments],
             user=self._user,
             cwd=self._home,
-            stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
@@ -65,8 +86,7 @@ class Postgres:
         return self.url(name)
 
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", str(self._home / "data"), "-m", "immediate", "-w", "stop")
-        shutil.rmtree(self._home, ignore_errors=True)
+        self._process.communicate(timeout=20)  # closes its input
 
 
 def _unprivileged() -> str:

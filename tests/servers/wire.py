@@ -20,7 +20,8 @@ class Chunk:
 
 
 class Wire:
-    """Point the client at `port`. Knobs: `cut_after` bytes from the server (per connection), `stall()`, `cut()`."""
+    """Point the client at `port`. Knobs: `cut_after` bytes from the server (per connection); `cut_on` a pattern in what
+    the client sends, which is let through first where `let_through`; `stall()`, `heal()`, `cut()`."""
 
     host = "127.0.0.1"
 
@@ -28,8 +29,10 @@ class Wire:
         self.chunks: list[Chunk] = []
         self.connections = 0
         self.cut_after = cut_after
+        self.cut_on: bytes | None = None
+        self.let_through = False
         self._target = port
-        self._writers: list[asyncio.StreamWriter] = []
+        self._pairs: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
         self._loop = loops.Loop()
         self._open = asyncio.Event()
         self._open.set()
@@ -44,7 +47,7 @@ class Wire:
         self.connections += 1
         number = self.connections
         server_reader, server_writer = await asyncio.open_connection(self.host, self._target)
-        self._writers += [writer, server_writer]
+        self._pairs.append((writer, server_writer))
         try:
             await asyncio.gather(
                 self._pump(reader, server_writer, number, sent=True),
@@ -63,8 +66,13 @@ class Wire:
                 await self._open.wait()
                 data = data if left is None else data[:left]
                 self.chunks.append(Chunk(time.monotonic(), sent, number, data))
-                writer.write(data)
-                await writer.drain()
+                fatal = sent and self.cut_on and re.search(self.cut_on, data)
+                if not fatal or self.let_through:
+                    writer.write(data)
+                    await writer.drain()
+                if fatal:
+                    await self._cut(server=not self.let_through)
+                    break
                 if left is not None and (left := left - len(data)) <= 0:
                     break
         writer.close()
@@ -80,10 +88,12 @@ class Wire:
         """Close every connection now."""
         self._loop.run(self._cut())
 
-    async def _cut(self) -> None:
-        for writer in self._writers:
-            writer.close()
-        self._writers.clear()
+    async def _cut(self, server: bool = True) -> None:
+        """Towards the client at once; towards the server, too, unless it is to work on."""
+        for client, behind in self._pairs:
+            client.transport.abort()
+            if server:
+                behind.transport.abort()
 
     def said(self, *, sent: bool = True) -> bytes:
         """Everything that passed one way."""

@@ -27,8 +27,6 @@ HEADER_CAP = 256 * 1024 + 1  # of an oversized mail; one more than what prefligh
 KEYWORD = b"$Triaged"
 
 _SILENCE = imapclient.SocketTimeout(connect=15, read=60)
-_CONNECT, _SHORT, _LONG = 20.0, 30.0, 60.0  # seconds for: connect to log-in, SELECT and the like, SEARCH FETCH MOVE
-_SLOWEST = 20_000  # bytes a second that a server must keep up
 _SLICE = 1.0  # how soon a stop is seen while idling, seconds
 
 # What imaplib and the lexer of imapclient raise when a network breaks or a server lies.
@@ -74,6 +72,16 @@ class Tidying(StrEnum):
     MARK = "mark"  # COPY, \Deleted; never EXPUNGE without UIDs: it would take other people's mail along
     KEYWORD = "keyword"  # no archive configured: left in place, with our keyword
     NONE = "none"  # no archive, and the server keeps no keywords
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds for a whole command, however busy the line looks; a FETCH gets a second more for each `rate` bytes."""
+
+    connect: float = 20.0  # and each step of logging in
+    short: float = 30.0  # SELECT, NOOP, IDLE's beginning and end
+    long: float = 60.0  # SEARCH, FETCH, MOVE
+    rate: float = 20_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,7 @@ class _Wire(imaplib.IMAP4):
         wire = socket.create_connection((self.host, self.port), timeout)
         self._lever.hold(wire)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a command in two packets waits 40 ms without
         return self._context.wrap_socket(wire, server_hostname=self.host) if self._context else wire
 
     def read(self, size: int) -> bytes:
@@ -187,15 +196,15 @@ class Connection:
     """A logged-in connection. Every method raises TransientError when the network or the server breaks, and
     PermanentError when somebody has to change something; after either the connection is good for `close` only."""
 
-    def __init__(self, mailbox: Mailbox, client: _Client, lever: _Lever) -> None:
-        self._mailbox, self._client, self._lever = mailbox, client, lever
+    def __init__(self, mailbox: Mailbox, client: _Client, lever: _Lever, deadlines: Deadlines) -> None:
+        self._mailbox, self._client, self._lever, self._deadlines = mailbox, client, lever, deadlines
         self._alive = True
         self._capabilities: frozenset[bytes] = frozenset()
         self._keywords = False
 
     def select(self) -> Selected:
         """SELECT the folder (again): sees new mail and a changed UIDVALIDITY alike."""
-        with self._command("SELECT", _SHORT):
+        with self._command("SELECT", self._deadlines.short):
             try:
                 answer = self._client.select_folder(self._mailbox.folder)
             except exceptions.IMAPClientReadOnlyError as error:
@@ -208,6 +217,7 @@ class Connection:
                     f"{self._place()}: folder {self._mailbox.folder!r} cannot be opened ({_refusal(error)}). "
                     f"Correct folder of [[mailbox]] {self._mailbox.name}"
                 ) from error
+            self._client.wire.untagged_responses.pop("EXISTS", None)  # what comes later is news
             self._keywords = _keeps_keywords(answer.get(b"PERMANENTFLAGS", ()))
             return Selected(int(answer[b"UIDVALIDITY"]), answer.get(b"UIDNEXT"), self._keywords)
 
@@ -215,13 +225,13 @@ class Connection:
         """UIDs that exist from `first` to `last` (None: the end), ascending.
 
         `n:*` answers with the last mail even where its UID is lower, so everything is filtered."""
-        with self._command("SEARCH", _LONG):
+        with self._command("SEARCH", self._deadlines.long):
             found = self._client.search(["UID", f"{first}:{last or '*'}"])
         return tuple(sorted(uid for uid in set(found) if first <= uid <= (last or uid)))
 
     def listing(self, uids: Sequence[int]) -> tuple[Listed, ...]:
         """Size and arrival of mails, in the order of `uids`; those that vanished are left out."""
-        with self._command("FETCH sizes", _LONG):
+        with self._command("FETCH sizes", self._deadlines.long):
             answer = self._client.fetch(uids, ["RFC822.SIZE", "INTERNALDATE"])
             sizes = {uid: answer[uid].get(b"RFC822.SIZE") for uid in uids if uid in answer}
             return tuple(
@@ -242,7 +252,7 @@ class Connection:
         return self._fetch([uid], item, b"BODY[HEADER]<0>", HEADER_CAP).get(uid)
 
     def _fetch(self, uids: Sequence[int], item: str, key: bytes, size: int) -> dict[int, bytes]:
-        with self._command("FETCH", _LONG + size / _SLOWEST):
+        with self._command("FETCH", self._deadlines.long + size / self._deadlines.rate):
             answer = self._client.fetch(uids, [item])
         found = {uid: answer[uid].get(key) for uid in uids if uid in answer}
         return {uid: body for uid, body in found.items() if isinstance(body, bytes)}
@@ -259,7 +269,7 @@ class Connection:
         """Archive or flag mails whose rows are committed; vanished UIDs are no error, doing it twice no harm.
 
         Returns "" or why the server refused; the connection stays good then."""
-        with self._command("MOVE", _LONG):
+        with self._command("MOVE", self._deadlines.long):
             try:
                 self._tidy(uids, self._mailbox.archive or "")
             except exceptions.IMAPClientError as error:
@@ -283,7 +293,7 @@ class Connection:
         archive = self._mailbox.archive
         if not archive:
             return ""
-        with self._command("CREATE", _SHORT):
+        with self._command("CREATE", self._deadlines.short):
             if self._client.folder_exists(archive):
                 return ""
             try:
@@ -306,7 +316,7 @@ class Connection:
         until the next command meets its deadline, so keep `seconds` short."""
         if self._news():
             return True
-        with self._command("IDLE", _SHORT):
+        with self._command("IDLE", self._deadlines.short):
             self._client.idle()
         end = time.monotonic() + seconds
         poller = select.poll()
@@ -314,15 +324,15 @@ class Connection:
         heard = self._client.wire.heard()
         while not heard and not stop.is_set() and (left := end - time.monotonic()) > 0:
             heard = bool(poller.poll(min(left, _SLICE) * 1000))
-        with self._command("DONE", _SHORT):
+        with self._command("DONE", self._deadlines.short):
             _, said = self._client.idle_done()
         return bool(said)
 
     def _news(self) -> bool:
-        """NOOP: what happened since the last command; not every server repeats it in IDLE."""
-        with self._command("NOOP", _SHORT):
-            _, said = self._client.noop()
-        return bool(said)
+        """Did mail come since SELECT? It is told once, in the answer to whatever we said next, and not again in IDLE."""
+        with self._command("NOOP", self._deadlines.short):
+            self._client.noop()
+            return "EXISTS" in self._client.wire.untagged_responses
 
     def close(self) -> None:
         """Log out where possible, let go of the sockets in any case."""
@@ -338,7 +348,7 @@ class Connection:
     def _log_in(self) -> None:
         """AUTHENTICATE PLAIN where offered (imaplib's LOGIN neither quotes the user nor speaks UTF-8)."""
         user, password = self._mailbox.username, self._mailbox.password.reveal()
-        with self._command("log-in", _CONNECT):
+        with self._command("log-in", self._deadlines.connect):
             try:
                 if "AUTH=PLAIN" in self._client.wire.capabilities:
                     self._client.plain_login(user, password)
@@ -353,7 +363,7 @@ class Connection:
 
     def _start_tls(self, context: ssl.SSLContext) -> None:
         """STARTTLS (RFC 3501 §6.2.1), or nothing: we never go on in clear."""
-        with self._command("STARTTLS", _CONNECT):
+        with self._command("STARTTLS", self._deadlines.connect):
             try:
                 self._client.starttls(context)
                 self._client.capabilities()  # forgets what was said in clear
@@ -378,7 +388,10 @@ class Connection:
         self._alive = True
 
 
-def connect(mailbox: Mailbox, longest: int) -> Connection:
+DEADLINES = Deadlines()
+
+
+def connect(mailbox: Mailbox, longest: int, deadlines: Deadlines = DEADLINES) -> Connection:
     """Connect and log in; `longest` is the size in bytes of the largest literal that we will ask for.
 
     Raises TransientError (network), LoginRefused, and PermanentError (certificate, STARTTLS, configuration)."""
@@ -386,12 +399,12 @@ def connect(mailbox: Mailbox, longest: int) -> Connection:
     context = None if mailbox.security == "none" else ssl.create_default_context()
     lever = _Lever()
     try:
-        with _explained(mailbox, "connect", lever, _CONNECT):
+        with _explained(mailbox, "connect", lever, deadlines.connect):
             client = _Client(mailbox, context if mailbox.security == "tls" else None, lever, longest)
     except (TransientError, PermanentError):
         lever.release()
         raise
-    connection = Connection(mailbox, client, lever)
+    connection = Connection(mailbox, client, lever, deadlines)
     try:
         if context and mailbox.security == "starttls":
             connection._start_tls(context)

@@ -4,6 +4,7 @@ The order is the guarantee: fetch a batch, store its bytes and the cursor in one
 archive or flag on the server, which is courtesy. What a stop left untidy is tidied at the next poll.
 """
 
+import math
 import random
 import threading
 import time
@@ -51,6 +52,7 @@ class Intake:
     wake: Callable[[], None] = lambda: None
     progress: Callable[[str, Mapping[str, object]], None] = lambda _name, _state: None
     stop: threading.Event = field(default_factory=threading.Event)
+    deadlines: imap.Deadlines = imap.DEADLINES
     tries: Counter[int] = field(default_factory=Counter)  # UIDs that were shown but not handed out
 
 
@@ -256,10 +258,16 @@ def watch(intake: Intake, jitter: Callable[[], float] = random.random) -> None:
         try:
             _serve(intake, patience)
         except (TransientError, PermanentError) as error:
-            pause = patience.pause(error)
-            _tell(intake, "backoff", reason=str(error), attempt=patience.attempt, next=f"{pause:.0f}s")
-            intake.stop.wait(pause)
+            intake.stop.wait(_back_off(intake, patience, error))
     _report(intake, "stopped")
+
+
+def _back_off(intake: Intake, patience: "Patience", error: TransientError | PermanentError) -> float:
+    pause = patience.pause(error)
+    attempt, again = patience.attempt, f"{pause:.0f}s"
+    log.warning("", mailbox=intake.mailbox.name, state="backoff", reason=str(error), attempt=attempt, next=again)
+    _report(intake, "backoff", reason=str(error), attempt=attempt, next=again)
+    return pause
 
 
 def _serve(intake: Intake, patience: "Patience") -> None:
@@ -283,7 +291,7 @@ def _serve(intake: Intake, patience: "Patience") -> None:
 
 def _connect(intake: Intake) -> imap.Connection:
     """A connection with its folder open and its archive there; how it tidies is logged."""
-    connection = imap.connect(intake.mailbox, longest=2 * intake.limit + imap.HEADER_CAP)
+    connection = imap.connect(intake.mailbox, 2 * intake.limit + imap.HEADER_CAP, intake.deadlines)
     try:
         connection.select()
         if refusal := connection.make_archive():
@@ -305,9 +313,9 @@ def _wait(intake: Intake, connection: imap.Connection, due: float) -> None:
         intake.stop.wait(left)
 
 
-def _tell(intake: Intake, state: str, **values: object) -> None:
-    log.warning("", mailbox=intake.mailbox.name, state=state, **values)
-    _report(intake, state, **values)
+def _tell(intake: Intake, state: str, reason: str) -> None:
+    log.warning("", mailbox=intake.mailbox.name, state=state, reason=reason)
+    _report(intake, state, reason=reason)
 
 
 def _report(intake: Intake, state: str, **values: object) -> None:
@@ -328,7 +336,7 @@ class Patience:
         self.attempt = self.attempt + 1 if pace == self._pace else 1
         self._pace = pace
         first, longest = pace
-        return min(longest, first * 2 ** min(self.attempt - 1, 16)) * (1 - self._jitter() / 4)
+        return min(longest, math.ldexp(first, min(self.attempt - 1, 16))) * (1 - self._jitter() / 4)
 
     def forget(self) -> None:
         """It works again: the next error is a first one."""
