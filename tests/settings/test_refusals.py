@@ -7,6 +7,7 @@ import pytest
 from tests.settings.configurations import POLICY, TRIAGED, changed, refused, written
 
 from triaged import settings
+from triaged.settings.problems import suggestion
 
 
 def test_the_plain_configuration_of_these_tests_is_accepted(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ IN_TRIAGED = {
     "missing table": (
         '[smtp]\nhost = "127.0.0.1"\nsecurity = "none"\n',
         "",
-        "triaged.toml: smtp: missing",
+        "triaged.toml:23: smtp: missing",
         "add a [smtp] table",
     ),
     "bad duration": (
@@ -170,7 +171,7 @@ IN_TRIAGED = {
     "no trust at all": (
         '[trust]\nauthserv_ids = ["mx.vendor.example"]\n',
         "",
-        "triaged.toml: trust.authserv_ids: missing",
+        "triaged.toml:24: trust.authserv_ids: missing",
         "Authentication-Results",
     ),
     "unknown sender policy": (
@@ -268,7 +269,7 @@ IN_POLICY = {
         "policy.toml:17: region[0].large_user = 200: below key_account = 201",
         "at least as many licences",
     ),
-    "no region": (POLICY[POLICY.index("[[region]]") :], "", "policy.toml: region: missing", "[[region]] table"),
+    "no region": (POLICY[POLICY.index("[[region]]") :], "", "policy.toml:11: region: missing", "[[region]] table"),
     "bad time zone": (
         "Europe/Paris",
         "Europe/Pari",
@@ -332,6 +333,12 @@ IN_POLICY = {
 def test_policy_toml_is_refused_with_its_line_and_fix(tmp_path: Path, old: str, new: str, what: str, fix: str) -> None:
     error = refused(written(tmp_path, policy=changed(POLICY, old, new)))
     assert [problem for problem in map(str, error.problems) if what in problem and fix in problem], str(error)
+
+
+def test_the_nearest_word_is_suggested_swapped_letters_first() -> None:
+    assert suggestion("ue", ["us", "in", "uk", "eu"]) == '; did you mean "eu"?'
+    assert suggestion("Domian", ["DOMAIN", "locale"]) == '; did you mean "DOMAIN"?'
+    assert suggestion("xyz", ["domain", "locale"]) == ""
 
 
 def test_two_mailboxes_may_not_share_a_name(tmp_path: Path) -> None:

@@ -67,7 +67,10 @@ class Document:
                 return origin, (-1, 0)
             if line := self.lines.get(path[:length]):
                 return f"{self.path}:{line}", (self.rank, line)
-        return str(self.path), (self.rank, 0)
+        if not path:
+            return str(self.path), (self.rank, 0)
+        last = self.text.count("\n") + 1  # what is missing altogether goes to the end
+        return f"{self.path}:{last}", (self.rank, last)
 
 
 class Report:
@@ -134,7 +137,8 @@ def suggestion(word: object, known: Iterable[str]) -> str:
     """`; did you mean "x"?` where a known word is near, else empty."""
     folded = {name.casefold(): name for name in known}
     cutoff = 0.6 if len(str(word)) > 3 else 0.5  # "ue" for "eu" is half alike
-    near = difflib.get_close_matches(str(word).casefold(), list(folded), n=1, cutoff=cutoff)
+    near = difflib.get_close_matches(str(word).casefold(), list(folded), cutoff=cutoff)
+    near.sort(key=lambda name: sorted(name) != sorted(str(word).casefold()))  # swapped letters first
     return f'; did you mean "{folded[near[0]]}"?' if near else ""
 
 
