@@ -46,7 +46,7 @@ _NOTES = {
 _TNEF = "application/ms-tnef"
 _TNEF_NAME = "winmail.dat"
 _DELIMITERS = ";\t,|"
-_READ = 60  # files and forwarded mails that are read
+_FILE_COST = 2_000  # characters that a file counts for beside its text
 _CALENDAR_FIELD = re.compile(r"(SUMMARY|DESCRIPTION|LOCATION|COMMENT)(?:;[^:]{0,300})?:(.*)", re.IGNORECASE)
 
 
@@ -61,35 +61,48 @@ class Attached:
 
 
 def read(parts: Sequence[mime.Part], limit: int) -> Attached:
-    """Everything but the mail's own text; `limit` characters of each file. What came back in a report is only listed:
+    """Everything but the mail's own text; about `limit` characters in all. What came back in a report is only listed:
     it is our own mail."""
-    texts = {part for own in _by_mail(parts).values() for part in bodies.parts_of(own)}
-    passages: list[Passage] = []
-    quoted: list[Passage] = []
-    notes: list[str] = []
-    listed = [part for part in parts if part not in texts]
-    for number, part in enumerate(listed, 1):
-        if part.reported or number > _READ:
-            continue
-        if part.is_mail:
-            inner = bodies.read(bodies.parts_of(_by_mail(parts).get(part.opens, [])), limit)
-            passages += _subject(part, name(part, number))
-            passages += (
-                found for body in inner for found in body.passages(False, Place.ATTACHMENT, name(part, number))
-            )
-            quoted += (found for body in inner for found in body.passages(True))
-            continue
-        rows, note = lines(part, limit)
-        if any(rows):
-            named = tuple(Line(index, row) for index, row in enumerate(rows, 1))
-            passages.append(Passage(Place.ATTACHMENT, named, name(part, number)))
-        notes += [f"{name(part, number)}: {note}"] if note else []
+    mails = _by_mail(parts)
+    texts = {part for own in mails.values() for part in bodies.parts_of(own)}
+    listed = [(name(part, number), part) for number, part in enumerate((p for p in parts if p not in texts), 1)]
+    found: list[_Text] = []
+    for title, part in listed:
+        if limit > 0 and not part.reported:
+            found.append(_mail(title, part, mails, limit) if part.is_mail else _file(title, part, limit))
+            limit -= sum(len(passage.text) for passage in (*found[-1].passages, *found[-1].quoted)) + _FILE_COST
     return Attached(
-        tuple(_listed(part, number) for number, part in enumerate(listed, 1)),
-        tuple(passages),
-        tuple(quoted),
-        tuple(notes),
+        listed=tuple(_listed(title, part) for title, part in listed),
+        passages=tuple(passage for text in found for passage in text.passages),
+        quoted=tuple(passage for text in found for passage in text.quoted),
+        notes=tuple(f"{text.title}: {note}" for text in found for note in text.notes if note),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What was read of one attachment."""
+
+    title: str
+    passages: Sequence[Passage]
+    quoted: Sequence[Passage] = ()
+    notes: Sequence[str] = ()
+
+
+def _mail(title: str, part: mime.Part, mails: dict[int, list[mime.Part]], limit: int) -> _Text:
+    inner = bodies.read(bodies.parts_of(mails.get(part.opens, [])), limit)
+    return _Text(
+        title,
+        [*_subject(title, part), *(new for body in inner for new in body.passages(False, Place.ATTACHMENT, title))],
+        [quoted for body in inner for quoted in body.passages(True)],
+        [note for body in inner for note in body.notes],
+    )
+
+
+def _file(title: str, part: mime.Part, limit: int) -> _Text:
+    rows, note = lines(part, limit)
+    named = tuple(Line(number, row) for number, row in enumerate(rows, 1))
+    return _Text(title, [Passage(Place.ATTACHMENT, named, title)] if any(rows) else [], notes=[note])
 
 
 def _by_mail(parts: Sequence[mime.Part]) -> dict[int, list[mime.Part]]:
@@ -101,16 +114,15 @@ def _by_mail(parts: Sequence[mime.Part]) -> dict[int, list[mime.Part]]:
     return found
 
 
-def _subject(part: mime.Part, name: str) -> list[Passage]:
+def _subject(title: str, part: mime.Part) -> list[Passage]:
     value = next((value for field, value in part.fields if field == "subject"), b"")
     subject = words.clean(words.decode(value))
-    return [Passage(Place.ATTACHMENT, (Line(1, subject),), name)] if subject else []
+    return [Passage(Place.ATTACHMENT, (Line(1, subject),), title)] if subject else []
 
 
-def _listed(part: mime.Part, number: int) -> Attachment:
-    """The attachment as `message show` lists it; `number` names it where the mail gives no name."""
+def _listed(title: str, part: mime.Part) -> Attachment:
     note = _NOTES[_TNEF] if part.name.lower() == _TNEF_NAME else _NOTES.get(part.content_type, "")
-    return Attachment(name(part, number), part.content_type, part.size, note)
+    return Attachment(title, part.content_type, part.size, note)
 
 
 def name(part: mime.Part, number: int) -> str:

@@ -6,13 +6,14 @@ a part beside others is read in any case.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from triaged.domain.message import Attachment, Line, Passage, Place
 from triaged.mail import mime, quotes, text, uuencode, words
 
 _BODY_TYPES = frozenset({"text/plain", "text/html", "text/enriched", "text/richtext"})
 _HTML_FACTOR = 4  # of HTML, that many times more characters are read: most are markup
+_PART_COST = 500  # characters that a part counts for beside its text
 _FLOWED_LENGTH = 2_000
 _WORD = re.compile(r"\w{3,40}")
 _TELLING = re.compile(r"\d{5,}|[^\s<>@\"'()\[\],;:]{1,64}@[\w.-]{1,253}\w")
@@ -34,6 +35,15 @@ class Body:
     def text(self) -> str:
         return "\n".join(line.text for line in self.lines)
 
+    @property
+    def new_text(self) -> str:
+        return "\n".join(line.text for line, flag in zip(self.lines, self.quoted, strict=True) if not flag)
+
+    def as_quoted(self) -> "Body":
+        """Without its new lines: they stand in another part already."""
+        lines = tuple(line for line, flag in zip(self.lines, self.quoted, strict=True) if flag)
+        return replace(self, lines=lines, quoted=(True,) * len(lines))
+
     def passages(self, quoted: bool, place: Place | None = None, name: str = "") -> tuple[Passage, ...]:
         """Its new or its quoted lines as one passage; none where these lines are empty."""
         lines = tuple(line for line, flag in zip(self.lines, self.quoted, strict=True) if flag == quoted)
@@ -50,27 +60,38 @@ def parts_of(parts: Sequence[mime.Part]) -> tuple[mime.Part, ...]:
 
 
 def read(parts: Iterable[mime.Part], limit: int) -> tuple[Body, ...]:
-    """The texts that count, in order; `limit` characters are read of each."""
+    """The texts that count, in order; about `limit` characters of them all."""
     groups: dict[tuple[int, int], list[mime.Part]] = {}
     for number, part in enumerate(parts):
         groups.setdefault((part.alternative, 0 if part.alternative else number), []).append(part)
-    return tuple(body for group in groups.values() for body in _counting(group, limit))
+    found: list[Body] = []
+    for group in groups.values():
+        if limit > 0:
+            bodies = tuple(_counting(group, limit))
+            found += bodies
+            limit -= sum(len(body.text) for body in bodies) + _PART_COST
+    return tuple(found)
 
 
 def _counting(group: Sequence[mime.Part], limit: int) -> Iterator[Body]:
-    plain = [_plain(part, limit) for part in group if part.content_type != "text/html"]
-    rich = [_rich(part, limit) for part in group if part.content_type == "text/html"]
+    share = limit // len(group)
+    plain = [_plain(part, share) for part in group if part.content_type != "text/html"]
+    rich = [_rich(part, share) for part in group if part.content_type == "text/html"]
     said, shown = ("\n".join(body.text for body in bodies) for bodies in (plain, rich))
     if not rich or not _lacks(said, shown):
         yield from plain
     elif _is_stub(said, shown):
         yield from rich
-    else:
+    elif _lacks(said, "\n".join(body.new_text for body in rich)):
         yield from (*plain, *rich)
+    else:
+        yield from (*plain, *(body.as_quoted() for body in rich))
 
 
 def _lacks(said: str, shown: str) -> bool:
-    """The plain text lacks an id, an address or a good part of the words that the HTML shows."""
+    """The plain text is empty, or lacks an id, an address or a good part of the words that the HTML shows."""
+    if not said.strip():
+        return True
     if set(_TELLING.findall(shown.lower())) - set(_TELLING.findall(said.lower())):
         return True
     has = set(_WORD.findall(shown.lower()))

@@ -140,7 +140,7 @@ def _nearly(raw: bytes, name: str) -> tuple[str, str] | None:
 
 def _guess(raw: bytes, label: str) -> tuple[str, str]:
     if (text := _strict(raw, "utf_8")) is not None:
-        return text, f"charset {label[:40]!r} is not known: read as utf_8" if label else ""
+        return text, f"charset {label[:40]!r} does not fit: read as utf_8" if label else ""
     name = _likely(raw[:_GUESS_BYTES])
     text = _strict(raw, name)
     if text is None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 _FIELD = re.compile(rb"([!-9;-~]{1,100})([ \t]*):(.*)", re.DOTALL)
 _END = re.compile(rb"\n\r?\n")
-_LEADING_BLANKS = re.compile(rb"(?:[ \t]*\r?\n)+")
+_LEADING_BLANKS = re.compile(rb"[ \t\r\n]*\n")
 _MAILBOX_LINE = re.compile(rb">?From (?![ \t]*:)[^\n]*\n")
 _MARK = b"\xef\xbb\xbf"
 _LEADING_BLOCKS = 4

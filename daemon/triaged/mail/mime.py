@@ -32,6 +32,7 @@ class Limits:
 LIMITS = Limits()
 _CANDIDATES = 50  # lines per allowed part that may start like a boundary
 _TYPE = re.compile(r"([a-z0-9!#$&^_.+-]{1,80})/([a-z0-9!#$&^_.+-]{1,80})")
+_MEANT = re.compile(rb"\s{0,100}--([^\r\n]{1,200}?)[ \t]*\r?\nContent-", re.IGNORECASE)
 _MAILS = ("message/rfc822", "message/global", "message/news")
 _UNSAFE = re.compile(r'[<>:"|?*\\/%]+')
 _NAME_LENGTH = 100
@@ -114,7 +115,7 @@ class Mail:
 def parse(raw: bytes, limits: Limits = LIMITS, header_only: bool = False) -> Mail:
     """Preflight (DESIGN §4.0), then the parts. Never raises; `header_only` leaves the body alone."""
     block = headers.split(raw)
-    head = raw[: block.body]
+    head = raw[: block.body].removesuffix(b"\r")  # where a huge header was cut
     if problem := _forged(head):
         return Mail(_shortened(block, limits), problem=problem, dirty=True, repaired=True)
     mixed = 0 < head.count(b"\r\n") < head.count(b"\n")
@@ -225,11 +226,10 @@ def _leaf(part: Part) -> Part:
 def _children(part: Part, number: int, limit: int) -> Iterator[Part]:
     if part.is_mail:
         yield _forwarded(part, number)
-    boundary = part.parameters.get("boundary", "").rstrip().encode("utf-8", "replace")
-    if not boundary or not part.content_type.startswith("multipart/"):
+    if not part.content_type.startswith("multipart/"):
         return
     default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
-    for start, end in _sections(part, boundary, limit):
+    for start, end in _parts_of(part, limit):
         child = _entity(headers.split_part(part.source, start, end), part.source, end, default)
         yield replace(
             child,
@@ -250,6 +250,15 @@ def _forwarded(part: Part, number: int) -> Part:
 def _inner_fields(part: Part) -> tuple[headers.Field, ...]:
     block = headers.split(part.content() if part.transfer else part.source[part.start : part.end])
     return _shortened(block, LIMITS)
+
+
+def _parts_of(part: Part, limit: int) -> list[tuple[int, int]]:
+    """Sections by the declared boundary, or by the one that is obviously meant."""
+    boundary = part.parameters.get("boundary", "").rstrip().encode("utf-8", "replace")
+    if boundary and (sections := list(islice(_sections(part, boundary, limit), limit + 1))):
+        return sections
+    meant = _MEANT.match(part.source, part.start, part.end)
+    return list(islice(_sections(part, meant[1], limit), limit + 1)) if meant else []
 
 
 def _sections(part: Part, boundary: bytes, limit: int) -> Iterator[tuple[int, int]]:

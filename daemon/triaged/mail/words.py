@@ -114,7 +114,7 @@ def _unquoted(text: str) -> str:
     text = text.strip()
     if not text.startswith('"'):
         return text
-    return re.sub(r"\\(.)", r"\1", text[1:-1] if text.endswith('"') and len(text) > 1 else text[1:])
+    return re.sub(r'\\(["\\])', r"\1", text[1:-1] if text.endswith('"') and len(text) > 1 else text[1:])
 
 
 def _assembled(parts: dict[int, tuple[bool, str]]) -> str:
