@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.servers import wire
 from tests.servers.smtp_sink import SmtpSink
 
 from triaged import log
@@ -467,6 +468,30 @@ def test_a_stop_claims_no_more_and_lets_data_in_progress_end(
     assert done[0].counts == {"sent": 4}
     assert states(database) == [State.SENT] * 4 + [State.QUEUED] * 2
     assert [row.attempts for row in rows(database).values()] == [1] * 4 + [0] * 2
+
+
+def test_a_mail_that_is_ready_when_the_stop_comes_is_given_back_untried(
+    database: Database, relay: SmtpSink, clock: Clock
+) -> None:
+    watched = wire.Wire(relay.port)
+    watched.stall()
+    client = client_of(watched.port)
+    owe(database)
+    stop = threading.Event()
+    done: list[deliver.Delivered] = []
+    work = threading.Thread(target=lambda: done.append(run(database, client, clock, stop=stop)))
+    work.start()
+    _until(lambda: rows(database)[1].attempts == 1)
+
+    stop.set()
+    watched.heal()
+    work.join(10)
+    client.close()
+    watched.stop()
+
+    assert done[0].counts == {}
+    assert (rows(database)[1].state, rows(database)[1].attempts) == (State.QUEUED, 0)
+    assert relay.deliveries == []
 
 
 def test_a_stop_loses_patience_with_a_relay_that_does_not_answer(
