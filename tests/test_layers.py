@@ -53,8 +53,10 @@ def test_a_planted_violation_turns_its_contract_red(copy: Path, contract: str, f
     target.write_text(f"{before}\n{line}\n")
     result = lint(copy)
     assert result.returncode == 1, result.stdout
-    assert re.search(re.escape(contract) + r" .*BROKEN", result.stdout) or "no layer" in result.stdout.lower() or (
-        "utils" in result.stdout
+    assert (
+        re.search(re.escape(contract) + r" .*BROKEN", result.stdout)
+        or "no layer" in result.stdout.lower()
+        or ("utils" in result.stdout)
     ), result.stdout
 
 

@@ -59,7 +59,7 @@ def build(values: Settings) -> App:
     return App(
         settings=values,
         database=engine.Database(values.database.url),
-        renderer=templates.Renderer([override, shipped] if override else [shipped]),
+        renderer=templates.Renderer([override, shipped] if override else [shipped], values.service.locale),
         key=_key(values.service.secret_file),
     )
 

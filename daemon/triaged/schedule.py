@@ -45,6 +45,7 @@ class Daemon:
     mail_came: threading.Event = field(default_factory=threading.Event)
     mail_owed: threading.Event = field(default_factory=threading.Event)
     progress: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    next_due: datetime | None = None  # of the mails that we owe
 
     def note(self, name: str, state: Mapping[str, object]) -> None:
         self.progress[name] = dict(state)
@@ -159,7 +160,7 @@ def _deliver(daemon: Daemon) -> None:
     while not daemon.stop.is_set():
         daemon.mail_owed.clear()
         if _guarded("deliver", lambda: _sent(daemon, relay)):
-            daemon.mail_owed.wait(_BACKSTOP)
+            daemon.mail_owed.wait(_pause(daemon.next_due))
         else:
             daemon.stop.wait(_RETRY)
     relay.close()
@@ -167,7 +168,13 @@ def _deliver(daemon: Daemon) -> None:
 
 def _sent(daemon: Daemon, relay: smtp.Relay) -> None:
     delivered = deliver.deliver_due(daemon.app.database, relay, daemon.owner, _now, daemon.stop)
+    daemon.next_due = delivered.next_due
     daemon.note("deliver", {"at": _now().isoformat(), **delivered.counts})
+
+
+def _pause(next_due: datetime | None) -> float:
+    """Seconds until the next mail is due, at most the backstop."""
+    return min(_BACKSTOP, max(0.1, (next_due - _now()).total_seconds())) if next_due else _BACKSTOP
 
 
 def _scheduler(daemon: Daemon) -> BackgroundScheduler:

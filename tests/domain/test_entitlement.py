@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+
 from triaged.domain import commitments, entitlement, severity
 from triaged.domain.decision import Reason
 from triaged.domain.directory import SubscriptionRecord
@@ -12,7 +13,9 @@ from triaged.domain.policy import Policy, Region, Severity, Span
 
 HOUR = timedelta(hours=1)
 REGION = Region("eu", "Europe", "Europe/Paris", "fr", (), 50, 200, timedelta(days=730))
-S1 = Severity("S1", {"en": "S1-Critical"}, Span(HOUR, 3 * HOUR), Span(2 * HOUR, 8 * HOUR), Span(24 * HOUR, 48 * HOUR), 24 * HOUR)
+S1 = Severity(
+    "S1", {"en": "S1-Critical"}, Span(HOUR, 3 * HOUR), Span(2 * HOUR, 8 * HOUR), Span(24 * HOUR, 48 * HOUR), 24 * HOUR
+)
 POLICY = Policy(
     version="1",
     default_severity="S3",
@@ -32,7 +35,14 @@ def crm(licences: int, **changes: object) -> SubscriptionRecord:
 
 @pytest.mark.parametrize(
     ("licences", "tier"),
-    [(0, "standard"), (49, "standard"), (50, "key_account"), (199, "key_account"), (200, "large_user"), (9999, "large_user")],
+    [
+        (0, "standard"),
+        (49, "standard"),
+        (50, "key_account"),
+        (199, "key_account"),
+        (200, "large_user"),
+        (9999, "large_user"),
+    ],
 )
 def test_thresholds_are_exact(licences: int, tier: str) -> None:
     assert entitlement.tier(licences, REGION) == tier
@@ -66,7 +76,9 @@ def test_what_is_not_active_on_the_day_of_arrival_does_not_count(changes: dict[s
     assert (counted.licences, counted.left_out[0][1]) == (0, why)
 
 
-@pytest.mark.parametrize("changes", [{"starts": DAY}, {"ends": DAY}, {"starts": DAY, "ends": DAY}, {"status": "Active"}])
+@pytest.mark.parametrize(
+    "changes", [{"starts": DAY}, {"ends": DAY}, {"starts": DAY, "ends": DAY}, {"status": "Active"}]
+)
 def test_first_and_last_day_count(changes: dict[str, object]) -> None:
     assert entitlement.count([crm(500, **changes)], POLICY, DAY).licences == 500
 

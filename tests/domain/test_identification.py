@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from triaged.domain import identification
 from triaged.domain.directory import Match
 from triaged.domain.identification import Barred, Outcome
@@ -89,9 +90,7 @@ def test_the_partners_own_address_is_no_customer_even_if_he_is_a_user_there() ->
 
 
 def test_a_super_admin_label_counts_as_super_admin_before_anything_else() -> None:
-    found = identification.identify(
-        [ADMIN_A], {ADMIN_A: (match(2, K.CUSTOMER_EMAIL), match(1, K.SUPER_ADMIN))}, NOBODY
-    )
+    found = identification.identify([ADMIN_A], {ADMIN_A: (match(2, K.CUSTOMER_EMAIL), match(1, K.SUPER_ADMIN))}, NOBODY)
     assert (found.outcome, found.account_id) == (Outcome.IDENTIFIED, 1)
 
 

@@ -1,6 +1,7 @@
 """States and numbers of tickets (INTERFACE §4)."""
 
 import pytest
+
 from triaged.domain import ticket
 from triaged.domain.errors import PermanentError
 from triaged.domain.ticket import State

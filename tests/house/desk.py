@@ -1,15 +1,19 @@
 """A whole installation for a test: configuration files, sample directory, mailboxes on a real server, a real relay."""
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tests.servers import accounts, smtp_sink
+
 from triaged import app as composition
-from triaged import schedule, settings
-from triaged.adapters import directory_file
-from triaged.adapters.db import casebook, directory_import, outbox, tickets
+from triaged import demo, schedule, settings
+from triaged.adapters.db import casebook, outbox, tickets
+from triaged.adapters.db.tickets import EventRecord, TicketRecord
 from triaged.app import App
 
 EU = "partner-support@eu.vendor.example"
@@ -70,17 +74,17 @@ class Installation:
         with self.app.database.read() as session:
             return casebook.listed(session)
 
-    def tickets(self) -> list[tickets.TicketRecord]:
+    def tickets(self) -> list[TicketRecord]:
         with self.app.database.read() as session:
             return tickets.listed(session)
 
-    def ticket(self, number: str) -> tickets.TicketRecord:
+    def ticket(self, number: str) -> TicketRecord:
         with self.app.database.read() as session:
             found = tickets.by_number(session, number)
         assert found is not None
         return found
 
-    def history(self, number: str) -> list[tickets.EventRecord]:
+    def history(self, number: str) -> list[EventRecord]:
         ticket = self.ticket(number)
         with self.app.database.read() as session:
             return tickets.history(session, ticket.id)
@@ -88,6 +92,14 @@ class Installation:
     def queue(self) -> tuple[outbox.Entry, ...]:
         with self.app.database.read() as session:
             return outbox.entries(session)
+
+
+@contextlib.contextmanager
+def installed(folder: Path, url: str, server: object, relay_port: int, **changes: Any) -> Iterator[Installation]:
+    """An installation for one test."""
+    house = install(folder, url, server, relay_port, **changes)
+    yield house
+    house.app.database.dispose()
 
 
 def install(
@@ -124,12 +136,7 @@ def install(
     config.write_text(_CONFIG.format(url=url, mailboxes=written, smtp=relay_port, trust=trust, limit=limit))
     app = composition.load(config)
     composition.upgrade(app)
-    samples = settings.shipped("config") / "samples"
-    partners = directory_file.read_partners((samples / "partners.json").read_bytes(), app.rules)
-    customers = directory_file.read_accounts((samples / "accounts.json").read_bytes(), app.rules)
-    with app.database.write() as session:
-        directory_import.import_partners(session, partners.records)
-        directory_import.import_accounts(session, customers.records)
+    demo.import_samples(app)
     return Installation(app, config, eu, com)
 
 

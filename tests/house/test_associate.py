@@ -1,11 +1,13 @@
 """What an associate does by hand, and what the partner hears of it (rows P7, P8)."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.house import desk
 from tests.servers import imap_pymap, smtp_sink
+
 from triaged import app as composition
 from triaged.domain.errors import PermanentError
 from triaged.domain.ticket import State
@@ -15,8 +17,11 @@ PARTNER = "contact@integra.example"
 
 
 @pytest.fixture
-def house(tmp_path: Path, database_url: str, pymap: imap_pymap.Pymap, relay: smtp_sink.SmtpSink) -> desk.Installation:
-    return desk.install(tmp_path, database_url, pymap, relay.port)
+def house(
+    tmp_path: Path, database_url: str, pymap: imap_pymap.Pymap, relay: smtp_sink.SmtpSink
+) -> Iterator[desk.Installation]:
+    with desk.installed(tmp_path, database_url, pymap, relay.port) as house:
+        yield house
 
 
 def bureau(house: desk.Installation) -> associate.Bureau:

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ def house(
     database_url: str,
     imap_server: imap_pymap.Pymap | imap_dovecot.Dovecot,
     relay: smtp_sink.SmtpSink,
-) -> desk.Installation:
-    return desk.install(tmp_path, database_url, imap_server, relay.port)
+) -> Iterator[desk.Installation]:
+    with desk.installed(tmp_path, database_url, imap_server, relay.port) as house:
+        yield house
 
 
 def test_a_complete_mail_of_a_large_account_is_critical_and_everybody_hears_of_it(
@@ -37,7 +39,7 @@ def test_a_complete_mail_of_a_large_account_is_critical_and_everybody_hears_of_i
     (record,) = house.messages()
     assert record.receipt is not None
     assert (record.row["decision"], record.row["reason"]) == ("ticket", "large_account")
-    assert record.receipt["evidence"][0] == {"kind": "super_admin", "value": "it@acme.example", "where": "body:4"}
+    assert record.receipt["evidence"][1] == {"kind": "super_admin", "value": "it@acme.example", "where": "body:4"}
 
     (answer,) = desk.to(relay, PARTNER)
     parsed = email.message_from_bytes(answer, policy=email.policy.default)
@@ -78,8 +80,7 @@ def test_every_mail_has_one_row_and_one_decision(
         desk.mail(COMPLETE, number=3, signed=False),
         desk.mail(COMPLETE, number=4, sender="a@stranger.example"),
         desk.mail("Je suis absent.\n", number=5, extra="Auto-Submitted: auto-replied\r\n"),
-        b"\x00\xff not a mail at all",
-        b"",
+        desk.mail("x", number=6, subject="hi\rX-Forged: yes"),
     ]
     imap_server.deliver(house.eu, *kinds[:5])
     imap_server.deliver(house.com, *kinds[5:6])

@@ -197,29 +197,25 @@ def test_a_misplaced_secret_is_not_shown(tmp_path: Path, old: str, new: str) -> 
     assert "12345678" not in str(refused(written(tmp_path, changed(TRIAGED, old, new))))
 
 
-def test_a_secret_in_a_file_that_everybody_can_read_is_refused_with_the_chmod(tmp_path: Path) -> None:
+def test_a_secret_in_a_file_that_everybody_can_read_is_warned_of_with_the_chmod(tmp_path: Path) -> None:
     text = changed(TRIAGED, 'password_file = "imap-password"', 'password = "swordfish"')
     file = written(tmp_path, text)
-    reachable = _opened(tmp_path)
+    assert _opened(tmp_path)
     file.chmod(0o644)
-    if reachable:
-        told = f"{file}:13: mailbox[0].password: a secret in a file that every user of this machine can read"
-        assert told in str(refused(file))
-        assert f"fix: chmod 640 {file}" in str(refused(file))
+    (warning,) = settings.load(file, {}).warnings
+    assert warning.startswith(f"{file}:13: mailbox[0].password: a secret in a file that every user of this machine")
+    assert f"chmod 640 {file}" in warning
     file.chmod(0o640)
-    assert settings.load(file, {}).mailboxes[0].password.reveal() == "swordfish"
-    file.chmod(0o644)
-    tmp_path.chmod(0o700)
-    assert settings.load(file, {}).mailboxes[0].password.reveal() == "swordfish"
+    assert settings.load(file, {}).warnings == ()
 
 
 def test_a_database_url_with_a_password_is_a_secret_too(tmp_path: Path) -> None:
     file = written(tmp_path, changed(TRIAGED, "[trust]", '[database]\nurl = "postgresql://u:swordfish@h/d"\n[trust]'))
     file.chmod(0o644)
     assert _opened(tmp_path)
-    error = refused(file)
-    assert f"{file}:25: database.url: a secret in a file that every user" in str(error)
-    assert "swordfish" not in str(error)
+    (warning,) = settings.load(file, {}).warnings
+    assert warning.startswith(f"{file}:25: database.url: a secret in a file that every user")
+    assert "swordfish" not in warning
 
 
 def test_a_readable_file_without_secrets_is_fine(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from triaged import log
 _VERDICT_STYLE = {"ticket": "bold green", "update": "bold cyan", "quarantine": "bold red", "bounce": "yellow"}
 _LEVEL_STYLE = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
 _BAR = 24
+_SPACES = {0xA0: " ", 0x202F: " "}  # French writes them before a colon; a terminal shows them as they are or not at all
 
 
 def console(stderr: bool = False) -> Console:
@@ -65,7 +66,7 @@ def checked(level: str, name: str, text: str, fix: str = "") -> None:
 def mail(subject: str, pairs: Iterable[tuple[str, object]], body: str) -> None:
     """A mail as its reader sees it: some header fields, then the text."""
     head = _grid((name, Text(_plain(value))) for name, value in pairs)
-    text = Text("\n".join(log.escape(line) for line in body.splitlines()))
+    text = Text("\n".join(_plain(line.translate(_SPACES)) if line else "" for line in body.splitlines()))
     console().print(
         Panel(Group(head, Rule(style="dim"), text), title=Text(log.escape(subject), style="bold"), title_align="left")
     )
@@ -85,7 +86,8 @@ def decision(receipt: Mapping[str, Any], heading: str) -> None:
         ("decision", _verdict(receipt)),
     ]
     opened = receipt["decision"] in ("ticket", "update")
-    kept = rows if opened else [row for row in rows if row[0] in ("sender", "mails", "decision")]
+    because = Text("\n".join(log.escape(step["finding"]) for step in receipt["steps"]))
+    kept = rows if opened else [rows[0], ("because", because), *rows[-2:]]
     console().print(Panel(_grid(kept), title=Text(log.escape(heading), style="bold"), title_align="left"))
 
 

@@ -71,7 +71,9 @@ class LazyGroup(click.Group):
         except TransientError as error:
             stop(Exit.TRY_LATER, str(error))
         except PermanentError as error:
-            stop(Exit(getattr(error, "exit_code", Exit.PROBLEMS)), str(error))
+            from triaged.settings import ConfigurationError
+
+            stop(Exit.CONFIGURATION if isinstance(error, ConfigurationError) else Exit.PROBLEMS, str(error))
 
 
 class Cli:

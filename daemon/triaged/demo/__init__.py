@@ -113,22 +113,29 @@ def show(stay: bool) -> None:
 
 def _set_up(folder: Path) -> Stage:
     real = servers.Servers(_USERS)
-    config = folder / "triaged.toml"
+    app = install(folder, real.imap_port, real.smtp_port)
+    log.configure("text", (folder / "triaged.log").open("w", encoding="utf-8"))
+    return Stage(app, real, schedule.Daemon(app), folder / "triaged.toml")
+
+
+def install(folder: Path, imap_port: int, smtp_port: int) -> App:
+    """A whole installation in `folder` for servers on loopback: configuration, schema, sample directory."""
     for name in ("policy.toml", "catalogue.toml"):
         shutil.copy(settings.shipped("config") / name, folder / name)
     password = folder / "password"
     password.touch(mode=0o600)
     password.write_text(servers.PASSWORD)
-    ports = {"imap": real.imap_port, "smtp": real.smtp_port, "authserv": mails.AUTHSERV}
+    config = folder / "triaged.toml"
+    ports = {"imap": imap_port, "smtp": smtp_port, "authserv": mails.AUTHSERV}
     config.write_text(_CONFIG.format(folder=folder, com=mails.COM, eu=mails.EU, **ports))
     app = composition.load(config)
-    log.configure("text", (folder / "triaged.log").open("w", encoding="utf-8"))
     composition.upgrade(app)
-    _import_samples(app)
-    return Stage(app, real, schedule.Daemon(app), config)
+    import_samples(app)
+    return app
 
 
-def _import_samples(app: App) -> None:
+def import_samples(app: App) -> None:
+    """The shipped sample directory of partners and accounts."""
     samples = settings.shipped("config") / "samples"
     partners = directory_file.read_partners((samples / "partners.json").read_bytes(), app.rules)
     accounts = directory_file.read_accounts((samples / "accounts.json").read_bytes(), app.rules)
@@ -169,8 +176,8 @@ def _written(letter: mails.Letter, answered: dict[str, bytes]) -> tuple[mails.Le
     if not letter.answers:
         return letter, ""
     question = _parsed(answered[letter.answers])
-    body = mails.filled_in(_text(question), {"Adresse e-mail du super administrateur": "it@acme.example"})
-    return replace(letter, subject=f"Re: {question['Subject']}", body=body), str(question["Message-ID"])
+    body = mails.filled_in(_text(question), {"Adresse e-mail du super administrateur": mails.ADDED})
+    return replace(letter, subject=str(question["Subject"]), body=body), str(question["Message-ID"])
 
 
 def _decided(stage: Stage, number: int) -> casebook.MessageRecord:
@@ -198,7 +205,9 @@ def _await(stage: Stage, look: Callable[[], T | None], complaint: str) -> T:
         if found := look():
             return found
         stage.daemon.stop.wait(0.05)
-    raise TransientError(f"{complaint} within {_PATIENCE:.0f} s; the daemon's log says why: {stage.config.parent}/triaged.log")
+    raise TransientError(
+        f"{complaint} within {_PATIENCE:.0f} s; the daemon's log says why: {stage.config.parent}/triaged.log"
+    )
 
 
 # --- what the person sees -----------------------------------------------------------------------------------------
@@ -209,7 +218,7 @@ def _tell(
 ) -> None:
     terminal.say()
     terminal.rule(f"{number} of {len(mails.STORY)} · {letter.title}")
-    terminal.mail(letter.subject, [("from", letter.sender), ("to", letter.user)], _beginning(letter.body, 8))
+    terminal.mail(letter.subject, [("from", letter.sender), ("to", letter.user)], _excerpt(letter))
     terminal.decision(record.receipt or {}, "what triaged decided")
     for mail in sent:
         parsed = _parsed(mail)
@@ -218,6 +227,12 @@ def _tell(
         text = _text(parsed)
         shown = text if told[kind] <= _SHOWN_WHOLE else _beginning(text, 6)
         terminal.mail(str(parsed["Subject"]), [("from", parsed["From"]), ("to", parsed["To"])], shown)
+
+
+def _excerpt(letter: mails.Letter) -> str:
+    """The beginning; of a reply also the line that was filled in, deep in what it quotes."""
+    filled = next((line for line in letter.body.splitlines() if line.startswith(">") and mails.ADDED in line), "")
+    return _beginning(letter.body, 8) + (f"\n{filled}" if letter.answers else "")
 
 
 def _beginning(text: str, lines: int) -> str:
@@ -252,7 +267,8 @@ def _summary(stage: Stage) -> None:
     for line in (
         f"{command} ticket list",
         f"{command} ticket show EU-000002",
-        f"{command} ticket set-customer EU-000004 it@acme.example",
+        f"{command} ticket set-customer EU-000006 it@acme.example",
+        f"{command} ticket accept EU-000008",
         f"{command} message show 1",
         f"{command} queue list",
         f"{command} quarantine list",

@@ -5,13 +5,14 @@ Own wording, one lesson each; the titles say what to look at.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime
-from datetime import datetime
 
 COM = "partner-support@vendor.example"
 EU = "partner-support@eu.vendor.example"
 AUTHSERV = "mx.vendor.example"
+ADDED = "it@acme.example"  # what the reply fills in
 
 # A reply needs what it replies to: our own mail, by its bytes.
 Answered = Callable[[str], bytes]
@@ -76,9 +77,10 @@ Bonjour,
 --b--
 """
 
-# Nested so deep that Python's own parser would give up: it must be put aside, and its sender told.
+# Nested deeper than any honest mail: it must be put aside, and its sender told.
 _MATRYOSHKA = (
-    "".join(f"--b{n}\nContent-Type: multipart/mixed; boundary=b{n + 1}\n\n" for n in range(400)) + "--b400\n\nnever read\n"
+    "".join(f"--b{n}\nContent-Type: multipart/mixed; boundary=b{n + 1}\n\n" for n in range(60))
+    + "--b60\n\nnever read\n"
 )
 
 STORY: tuple[Letter, ...] = (
@@ -197,4 +199,8 @@ def filled_in(question: str, label_values: dict[str, str]) -> str:
         stem = line.rstrip()
         wanted = next((v for label, v in label_values.items() if stem.lower().startswith(label.lower())), None)
         lines.append(f"> {stem} {wanted}" if wanted and stem.endswith(":") else f"> {line}")
-    return "Voilà, j'ai complété ci-dessous.\n\nClaire\n\nLe lun. 23 nov. 2026 à 09:12, Assistance partenaires a écrit :\n" + "\n".join(lines) + "\n"
+    return (
+        "Voilà, j'ai complété ci-dessous.\n\nClaire\n\nLe lun. 23 nov. 2026 à 09:12, Assistance partenaires a écrit :\n"
+        + "\n".join(lines)
+        + "\n"
+    )

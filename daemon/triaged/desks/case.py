@@ -18,7 +18,7 @@ from triaged.domain.identification import Identification
 from triaged.domain.message import Address, Authentication, Message, Nature
 from triaged.domain.policy import Region
 from triaged.domain.references import Reference, ReferenceKind
-from triaged.mail import automatic, language
+from triaged.mail import automatic, compose, language
 from triaged.settings import Mailbox, Settings
 
 
@@ -111,8 +111,16 @@ def look_up(mail: Mail, desk: Desk, session: Session) -> Case:
         customer=customer,
         region=region,
         locale=_locale(message, partner, region, desk),
-        answerable=sender is not None and message.nature is Nature.PERSON and automatic.answerable(message),
+        answerable=_answerable(message),
     )
+
+
+def _answerable(message: Message) -> bool:
+    """Only a person, only at an address that SMTP can carry; never a machine, a list, or a daemon."""
+    sender = message.sender
+    if sender is None or not compose.sendable(sender.address):
+        return False
+    return message.nature is Nature.PERSON and automatic.answerable(message)
 
 
 def of_ticket(ticket: TicketRecord, evidence: tuple[Reference, ...], desk: Desk, session: Session) -> Case:

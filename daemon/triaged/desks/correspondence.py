@@ -53,7 +53,8 @@ def owe(
         for recipient in full.to:
             log_id = f"{cause.log_id}.{len(rows) + 1}"
             rows.append(_row(post, full, recipient, log_id, cause, now))
-    outbox.put(session, rows)
+    limits = post.settings.limits
+    outbox.put(session, rows, outbox.Limits(per_address=limits.answers_per_sender, in_all=limits.answers_per_hour))
     return tuple(row.log_id for row in rows)
 
 
@@ -68,7 +69,7 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
         sender_name=identity.name,
         sender_address=identity.address,
         recipient=recipient,
-        subject=_subject(notice, rendered.subject),
+        subject=rendered.subject,
         text=rendered.text,
         html=rendered.html,
         message_id=message_id,
@@ -76,7 +77,7 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
         reply_to=reply_to,
         in_reply_to="" if ours else cause.replies_to,
         references=() if ours else tuple(dict.fromkeys((*cause.thread, cause.replies_to))),
-        locale=notice.locale,
+        locale=rendered.locale,
         automatic="auto-generated" if ours else "auto-replied",
         mark=notice.name.value,
     )
@@ -97,14 +98,6 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
         ticket_id=cause.ticket_id,
         source_message_id=cause.message_id,
     )
-
-
-def _subject(notice: Notice, rendered: str) -> str:
-    """The partner's own subject where he may see it again, with the ticket's number once; else our sentence."""
-    facts = notice.facts
-    if notice.name is _OUR_OWN_THREAD or not facts.subject:
-        return compose.titled(rendered, facts.ticket)
-    return compose.subject_for(facts.subject, facts.ticket)
 
 
 def _mailbox_of(settings: Settings, cause: Cause, region: str) -> str:

@@ -131,8 +131,7 @@ class Decision:
             ],
             "ticket": self.ticket or None,
             "linked": self.linked or None,
-            "thresholds": self.thresholds
-            and {"key_account": self.thresholds[0], "large_user": self.thresholds[1]},
+            "thresholds": self.thresholds and {"key_account": self.thresholds[0], "large_user": self.thresholds[1]},
             "primary_customer_email": self.primary_customer_email or None,
             "review": self.review,
             "steps": [{"rule": s.rule, "finding": s.finding} for s in self.steps],

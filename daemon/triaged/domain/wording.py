@@ -186,11 +186,12 @@ def _term(joined: str, vocabulary: Vocabulary) -> Term | None:
 
 
 def _inside_phrase(items: list[Item], index: int) -> bool:
-    """A hyphen, apostrophe, underscore or dot that stands between the words of one phrase without blanks."""
-    item = items[index]
-    if item.text not in _INSIDE_PHRASE or index + 1 == len(items):
+    """A hyphen, apostrophe, underscore or dot that stands between the words of one phrase without blanks; the dot
+    of an abbreviation ("org. id") may be followed by one."""
+    item, before = items[index], items[index - 1]
+    if item.text not in _INSIDE_PHRASE or index + 1 == len(items) or before.end != item.start:
         return False
-    return items[index - 1].end == item.start and items[index + 1].start == item.end
+    return items[index + 1].start == item.end or (item.text == "." and _short(before))
 
 
 def _judge_numbers(items: list[Item]) -> Iterator[Item]:

@@ -83,7 +83,7 @@ def _unfit(message: Message, trust: Trust) -> str:
     """Why this mail cannot be authenticated whatever its fields say."""
     if not trust.authserv_ids:
         return "[trust] authserv_ids is empty: no Authentication-Results can count"
-    if message.unreadable or message.dirty:
+    if message.dirty:
         return f"the mail's bytes failed preflight: {message.unreadable or 'stray control characters'}"
     if message.repaired:
         return "the header had to be mended: readable, never authenticated"

@@ -32,7 +32,7 @@ class Service:
 
     domain: fields.Domain
     state_dir: fields.FilePath = Path("/var/lib/triaged")
-    locale: fields.Locale = "en"
+    locale: fields.Locale = "fr"
     templates: fields.FilePath | None = None
     policy: fields.FilePath = Path("policy.toml")
     catalogue: fields.FilePath | None = None
@@ -117,8 +117,8 @@ class Limits:
     `answers_per_sender` in 24 hours to one address, `answers_per_hour` to all together."""
 
     message: fields.Size = 25_000_000
-    answers_per_sender: fields.Count = 20
-    answers_per_hour: fields.Count = 500
+    answers_per_sender: fields.Count = 1
+    answers_per_hour: fields.Count = 200
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

@@ -129,10 +129,10 @@ def _kept_private(file: Document, inline: Iterable[KeyPath], report: Report) -> 
         if _URL_SECRET.search(_text(database, "url")) and ("database", "url") not in file.origins:
             held.append(("database", "url"))
     if held and secret.open_to_others(file.path):
-        report.problem(
+        report.warning(
             file,
             held[0],
-            "a secret in a file that every user of this machine can read",
+            "a secret in a file that every user of this machine can read: "
             f"chmod 640 {file.path} (owned by the group that runs triaged), or move the secret into its own file",
         )
 

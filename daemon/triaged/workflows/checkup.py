@@ -62,9 +62,9 @@ def _mailbox(mailbox: Mailbox, longest: int) -> Finding:
 
 
 def _relay(relay: smtp.Relay) -> Finding:
-    trouble = relay.probe()
+    trouble = relay.check()
     if trouble:
-        return Finding("FAIL", "relay", f"{relay.name}: {trouble}", "see [smtp]", unreachable=True)
+        return Finding("FAIL", "relay", f"{relay.name}: {trouble.reason}", "see [smtp]", unreachable=True)
     return Finding("ok", "relay", f"{relay.name} takes our mail")
 
 

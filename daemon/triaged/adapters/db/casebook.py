@@ -200,12 +200,12 @@ def listed(session: Session, state: str | None = None, limit: int | None = None)
     wanted = _with_ticket().order_by(MessageRow.id.desc()).limit(limit)
     if state:
         wanted = wanted.where(MessageRow.state == state)
-    return [_record(row, number) for row, number in reversed(session.execute(wanted).tuples().all())]
+    return [_record(row, number) for row, number in reversed(session.execute(wanted).all())]
 
 
 def one(session: Session, row_id: int) -> MessageRecord:
     """Raises PermanentError when there is no such row."""
-    found = session.execute(_with_ticket().where(MessageRow.id == row_id)).tuples().one_or_none()
+    found = session.execute(_with_ticket().where(MessageRow.id == row_id)).one_or_none()
     if found is None:
         raise PermanentError(f"there is no message {row_id}: `triaged message list` shows them")
     row, number = found

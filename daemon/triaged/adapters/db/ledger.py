@@ -92,14 +92,10 @@ def admit(
         )
     )
     fresh = [mail for mail in mails if mail.uid not in known]
-    insert_if_absent(
-        session, MessageRow, [_row(mailbox, uidvalidity, mail, digests[mail.uid], now) for mail in fresh]
-    )
+    insert_if_absent(session, MessageRow, [_row(mailbox, uidvalidity, mail, digests[mail.uid], now) for mail in fresh])
     admitted = _ids(session, mailbox, uidvalidity, [mail.uid for mail in fresh])
     pack = zstandard.ZstdCompressor(level=3).compress
-    insert_if_absent(
-        session, RawRow, [{"message_id": admitted[mail.uid], "zstd": pack(mail.raw)} for mail in fresh]
-    )
+    insert_if_absent(session, RawRow, [{"message_id": admitted[mail.uid], "zstd": pack(mail.raw)} for mail in fresh])
     if mails:
         advance(session, mailbox, uidvalidity, max(digests), now)
     return tuple(Admitted(admitted[mail.uid], mail.uid, mail.size, digests[mail.uid]) for mail in fresh)
@@ -152,9 +148,7 @@ def untidied(session: Session, mailbox: str, uidvalidity: int, limit: int) -> tu
     """(row id, UID) of mails that are stored but not yet archived or flagged on the server, oldest first."""
     found = session.execute(
         sqlalchemy.select(MessageRow.id, MessageRow.uid)
-        .where(
-            MessageRow.mailbox == mailbox, MessageRow.tidied_at.is_(None), MessageRow.uidvalidity == uidvalidity
-        )
+        .where(MessageRow.mailbox == mailbox, MessageRow.tidied_at.is_(None), MessageRow.uidvalidity == uidvalidity)
         .order_by(MessageRow.uid)
         .limit(limit)
     )

@@ -246,7 +246,7 @@ def _messages(session: Session, ticket_ids: Sequence[int]) -> dict[int, tuple[in
             .where(MessageRow.ticket_id.in_(ticket_ids))
             .order_by(MessageRow.id)
         )
-        for ticket_id, message_id in rows.tuples():
+        for ticket_id, message_id in rows:
             assert ticket_id is not None  # the WHERE says so
             found[ticket_id] = (*found.get(ticket_id, ()), message_id)
     return found

@@ -1,0 +1,37 @@
+"""The pages tell the truth: tables in docs/ are compared with the code."""
+
+import re
+from pathlib import Path
+
+from triaged import cli
+from triaged.domain import ticket
+from triaged.domain.decision import Reason
+
+DOCS = Path(__file__).parents[1] / "docs"
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_every_reason_is_explained_to_operators_in_its_order() -> None:
+    table = (DOCS / "operator.md").read_text().split("## Reasons")[1].split("## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.M) == [reason.value for reason in Reason]
+
+
+def test_the_table_of_ticket_states_is_the_codes() -> None:
+    table = (DOCS / "architecture.md").read_text().split("Ticket:")[1].split("Queue:")[0]
+    rows = re.findall(r"^\| (\w+) \| ([\w, –]+) \|$", table, re.M)
+    written = {
+        state: set() if allowed == "–" else set(allowed.split(", ")) for state, allowed in rows if state != "from"
+    }
+    assert written == {state.value: {one.value for one in allowed} for state, allowed in ticket.TRANSITIONS.items()}
+
+
+def test_every_command_is_named_in_the_readme_or_the_operators_page() -> None:
+    text = README.read_text() + (DOCS / "operator.md").read_text()
+    missing = [name for name in cli.main.list_commands(None) if f"{name}" not in text]  # type: ignore[arg-type]  # no context needed
+    assert missing == []
+
+
+def test_files_that_the_readme_links_to_are_there() -> None:
+    links = re.findall(r"\]\(([\w./]+)\)", README.read_text())
+    assert links
+    assert [link for link in links if not (README.parent / link).exists()] == []
