@@ -143,7 +143,8 @@ def _made(state_dir: Path) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PermanentError(
-            f"[service] state_dir {state_dir}: {error.strerror}. Create it for the user that runs triaged, or name another"
+            f"[service] state_dir {state_dir}: {error.strerror}. Create it for the user that runs "
+            "triaged, or name another"
         ) from error
 
 

@@ -66,7 +66,8 @@ def test_run_once_logs_one_decision_a_mail_and_every_read_is_one_json_document(
     assert ticket["opened_at"].endswith("Z")
     messages = read(house, "message", "list")
     assert set(messages[0]) >= {
-        "id", "mailbox", "uidvalidity", "uid", "message_id", "sha256", "received_at", "state", "decision", "reason", "ticket",
+        "id", "mailbox", "uidvalidity", "uid", "message_id", "sha256", "received_at", "state", "decision", "reason",
+        "ticket",
     }  # fmt: skip
     shown = read(house, "message", "show", "2")
     assert shown["decision"]["account"] == {"zoid": "60012345678", "name": "Acme SA", "via": "super_admin"}

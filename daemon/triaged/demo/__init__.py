@@ -168,7 +168,9 @@ def _play(stage: Stage) -> None:
         _delivered(stage)
         sent = stage.servers.sent[before:]
         _tell(number, letter, record, sent, told)
-        answered.update({letter.title: mail for mail in sent if _address(letter.sender) in _parsed(mail)["To"]})
+        for mail in sent:
+            if _address(letter.sender) in _parsed(mail)["To"]:
+                answered[letter.title] = mail
 
 
 def _written(letter: mails.Letter, answered: dict[str, bytes]) -> tuple[mails.Letter, str]:

@@ -1,4 +1,4 @@
-"""A ticket's number and states. The table of transitions stands in docs/architecture.md too, and a test compares them."""
+"""A ticket's number and states. docs/architecture.md has the table of transitions too; a test compares them."""
 
 from enum import StrEnum
 

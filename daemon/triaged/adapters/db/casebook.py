@@ -188,7 +188,7 @@ def waiting(session: Session) -> int:
 
 def counts(session: Session) -> dict[str, int]:
     found = session.execute(sqlalchemy.select(MessageRow.state, sqlalchemy.func.count()).group_by(MessageRow.state))
-    return {state: number for state, number in found}
+    return dict(found.all())
 
 
 def _count() -> sqlalchemy.Select[int]:

@@ -1,7 +1,8 @@
 """The database: SQLite by default, PostgreSQL by changing the URL; one code path for both.
 
 SQLite is told what it does not do by itself (measured: default settings lose updates silently): WAL, FULL, foreign
-keys, BEGIN IMMEDIATE for writers, one writer at a time in the process. What was set is read back, or we refuse to start.
+keys, BEGIN IMMEDIATE for writers, one writer at a time in the process. What was set is read
+back, or we refuse to start.
 """
 
 import contextlib

@@ -124,7 +124,7 @@ def _ids(session: Session, mailbox: str, uidvalidity: int, uids: Iterable[int]) 
             MessageRow.mailbox == mailbox, MessageRow.uidvalidity == uidvalidity, MessageRow.uid.in_(list(uids))
         )
     )
-    return {uid: row_id for uid, row_id in found}
+    return dict(found.all())
 
 
 def raw(session: Session, row_id: int) -> bytes:

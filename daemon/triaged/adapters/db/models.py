@@ -5,7 +5,7 @@ discharges, an event is only ever added.
 """
 
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -58,7 +58,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, str: Text, date: Date}
+    type_annotation_map: ClassVar = {datetime: UtcDateTime, dict[str, Any]: JSON, str: Text, date: Date}
 
 
 class Cursor(Base):
