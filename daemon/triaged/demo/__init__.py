@@ -7,7 +7,9 @@ the demo only puts mails into the mailboxes, waits, and shows what the database 
 import email
 import email.message
 import email.policy
+import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -247,7 +249,7 @@ def _summary(stage: Stage) -> None:
     with stage.app.database.read() as session:
         records = casebook.listed(session)
         entries = outbox.entries(session)
-    command = f"triaged -c {stage.config}"
+    command = f"{_ourselves()} -c {stage.config}"
     terminal.say()
     terminal.rule("what happened")
     terminal.table(
@@ -278,6 +280,14 @@ def _summary(stage: Stage) -> None:
     ):
         terminal.say(f"  {line}")
     terminal.say("Your own configuration starts from config/triaged.toml; docs/operator.md leads through it.", "dim")
+
+
+def _ourselves() -> str:
+    """How the person would call us: by name where the shell finds it, else by path."""
+    if shutil.which("triaged"):
+        return "triaged"
+    called = Path(sys.argv[0])
+    return os.path.relpath(called) if called.name == "triaged" else f"{sys.executable} -m triaged"
 
 
 def _stay(stage: Stage) -> None:
