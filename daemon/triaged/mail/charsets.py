@@ -91,7 +91,7 @@ def _decode(raw: bytes, label: str) -> tuple[str, str]:
     name = codec(label)
     if b"\x1b" in raw and raw.isascii() and (text := _escaped(raw)) is not None:
         return text, ""
-    if name in _WEAK and raw.count(b"\0") * 3 >= len(raw):
+    if name in _WEAK and raw.count(b"\0") * 5 >= 2 * len(raw):
         return _widened(raw), "read as utf_16"
     if name in _WEAK and (text := _strict(raw, "utf_8")) is not None:
         return text, ""

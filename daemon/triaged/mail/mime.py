@@ -92,9 +92,10 @@ class Part:
         """The text with LF line ends, at most `limit` characters, and a note for the operator."""
         content = self.content(limit * 4)
         text, note = charsets.decode(content, self.parameters.get("charset", ""))
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
         if len(text) > limit or self.end - self.start > limit * 4:
             note = f"only the first {limit} characters were read"
-        return text[:limit].replace("\r\n", "\n").replace("\r", "\n"), note
+        return text[:limit], note
 
 
 @dataclass(frozen=True, slots=True)

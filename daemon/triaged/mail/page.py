@@ -129,7 +129,7 @@ def _text(cell: Cell) -> str:
 
 def _row(cells: list[Cell]) -> list[HtmlLine]:
     filled = [cell for cell in cells if _text(cell)]
-    if len(filled) < 2 or any(_is_layout(cell, first=cell is filled[0]) for cell in filled):
+    if not filled or any(_is_layout(cell, first=cell is filled[0]) for cell in filled):
         return [line for cell in cells for line in cell]
     return [HtmlLine("\t".join(_text(cell) for cell in cells).rstrip("\t"), filled[0][0].quoted)]
 

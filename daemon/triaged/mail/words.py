@@ -30,7 +30,8 @@ def fold(line: str) -> str:
 
 def clean(text: str) -> str:
     """Text for one line anywhere (header, log, terminal): folded, no line ends, runs of blanks are one space."""
-    return " ".join(text.translate(_BREAKS).translate(_FOLD).split())
+    line = " ".join(text.translate(_BREAKS).translate(_FOLD).split())
+    return line if line.isprintable() else "".join(character for character in line if character.isprintable())
 
 
 def decode(raw: bytes | str, label: str = "") -> str:
