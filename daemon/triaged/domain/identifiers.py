@@ -83,7 +83,7 @@ def _plain(text: str) -> str:
 
 def _judged(text: str) -> str | None:
     digits = _plain(text)
-    if not SHORTEST_ID <= len(digits) <= LONGEST_ID or digits[0] == "0":
+    if not SHORTEST_ID <= len(digits) <= LONGEST_ID or digits[0] == "0" or len(set(digits)) == 1:
         return None
     if digits == text:
         return digits

@@ -21,10 +21,12 @@ _HINT = "o[^oc]{0,30}c"
 _FORWARD = """
   (?: c? (?: [lqa] | HINT )*                                       # ZOID 60012345678
     | c? (?: [lqna] | HINT )* i (?: [lqinas,] | k(?!s) | HINT )*   # the super admin of Acme is Jean Martin, it@…
-    | c? (?: [lqnaWORD] | HINT )* s (?: [lqisdna,] | k(?!s) | HINT )*  # super admin of Acme: Jean Martin, it@…
+    | c? (?: [lqnapWORD] | HINT )* s (?: [lqisdna,] | k(?!s) | HINT )*  # super admin of Acme: Jean Martin, it@…
     | c? (?: [lqa] | HINT )* d (?: [lqnad,] | HINT )*              # ZOID – 60012345678
     | [lqna]* (?= [oa] )                                           # our super admin Jean Martin (it@…)
-    | APPOSITION
+    | [lqn]* (?= N )                                               # ZOID Acme SA 60012345678
+    | [lq]* s [lq]* w{1,4} (?= aA )                                # super admin: jean martin <it@…>
+    | LISTED
   )
   (?: [oa] [lqinas]* )?
   (?P<value> VALUE ) (?! x )
@@ -32,18 +34,20 @@ _FORWARD = """
 _LIST = "(?: [qac] | HINT )* [,;pj] [,;jqa]* (?: n+ a )? (?P<value> VALUE ) (?! [wnlibx] )"
 _BACK = re.compile(r"(?P<value>A|D|N+)[qca]*(?:,l[lq]*|[lqia]*[oisdl][lqiaos]*)$")
 _OPEN_END = """
-    c? (?: [lqnaWORD] | HINT )* s (?: [lqisda.] | HINT )* $
-  | (?: [lqna] | HINT )* i [lqs]* $
+    c? (?: [lqnaWORD] | HINT )* s (?: [lqisda] | HINT )* (?: n [lqnd.]* )? $
+  | (?: [lqna] | HINT )* i (?: [lqis]* | [lqis]* i [.] ) $
   | c? (?: [lqa] | HINT )* d $
 """
 _BARE_END = "c? (?: [lqa] | HINT )* $"
+_NAME_FIELD = re.compile("[lq]+s[nlq,]+$")  # "Name: Jean Martin" below a label
 _SERVICE = "c? (?: [lqnaWORD] | HINT )* (?P<mark> [sid] )"
 
 _GROUP = re.compile(r"[Kk](?:[lqpj,oca]{0,8}[Kk])*")
 _BLOCKED_BEFORE = re.compile(r"b[lniwqa]{0,3}$")
+_BLOCKED_ASIDE = re.compile(r"b[lniwqad]{0,4}$")  # "Zoho partner – Org ID 60099999999" in a signature
 _STARTS = re.compile(r"(?:^|[s,;.dpoc])[lqaNj]*$")
 _ALONE_BEFORE = re.compile(r"^[lqdaNo]*$")
-_SEPARATED = re.compile(r"c?(?:[lqnaw]|o[^oc]{0,30}c){0,12}[sd]")
+_SEPARATED = re.compile(r"c?(?:[lqnaw]|o[^oc]{0,30}c){0,12}(?P<mark>[sd])")
 _VALUES = {Role.SUPER_ADMIN: "A", Role.CUSTOMER_EMAIL: "A", Role.DOMAIN: "[DAU]", Role.SERVICE: "(?!)"}
 _ANY_VALUE = "A|N+|D|U"
 
@@ -68,10 +72,12 @@ class Claim(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A label at the end of its line: its value may stand on the next. `bare` without any separator."""
+    """A label at the end of its line: its value may stand on the next. `bare` without any separator; `named` when the
+    line already gives a name, so that only the very next line can belong to it."""
 
     group: Group
     bare: bool
+    named: bool = False
 
 
 class Reading(NamedTuple):
@@ -120,10 +126,17 @@ def read(line: Line, judge: Judge) -> Reading:
 
 def next_line(line: Line, pending: Pending, near: bool, judge: Judge) -> tuple[Claim, ...]:
     """The value of a label that ended the line before. `near`: no empty line lies between."""
+    if pending.named and not near:
+        return ()
     if Role.SERVICE in pending.group.roles and not re.search("[Kk]", line.shape):
         return tuple(Claim(0, Role.SERVICE, name) for name in judge.catalogue.known(line.text))[:1]
     found = _opening(_wanted(pending.group.roles), near, pending.bare).match(line.shape)
     return tuple(_claim(line, pending.group, found.start("value"), judge)) if found else ()
+
+
+def goes_on(line: Line) -> bool:
+    """Does a label go on waiting after this line? "Name: Jean Martin" may stand before the address."""
+    return bool(_NAME_FIELD.match(line.shape))
 
 
 def cell(line: Line, group: Group, judge: Judge) -> tuple[Claim, ...]:
@@ -147,16 +160,32 @@ def _groups(line: Line) -> list[Group]:
     for match in _GROUP.finditer(line.shape):
         before = line.shape[max(0, match.start() - 12) : match.start()]
         free = bool(_STARTS.search(before if match.start() <= 12 else "w" + before))
-        if "K" not in match[0] and not (free and _SEPARATED.match(line.shape, match.end())):
-            continue
+        separated = _SEPARATED.match(line.shape, match.end())
         terms = [item.term for item in line.items[match.start() : match.end()] if item.term and item.term.is_label]
         terms = [term for term in terms if not term.line_start] or terms
         roles = tuple(term.role for term in terms)
-        if _BLOCKED_BEFORE.search(before):
+        if "K" not in match[0] and not (_telling(line, match, free, separated) or _before_service(line, match, roles)):
+            continue
+        if (_BLOCKED_BEFORE if separated else _BLOCKED_ASIDE).search(before):
             roles = (Role.OTHER,)
         acronyms = tuple(dict.fromkeys(term.acronym for term in terms if term.acronym))
         found.append(Group(match.start(), match.end(), roles, acronyms, free))
     return found
+
+
+def _telling(line: Line, match: re.Match[str], free: bool, separated: re.Match[str] | None) -> bool:
+    """Is an everyday word a label here: at a start, and before a separator?"""
+    return free and separated is not None and (separated["mark"] == "s" or _first(line, match.start()))
+
+
+def _before_service(line: Line, match: re.Match[str], roles: Sequence[Role]) -> bool:
+    """ "the service Zoho CRM": no separator is needed before the maker's name."""
+    after = line.text[line.items[match.end() - 1].end :][:12].lstrip(" \"'«“‹「")
+    return set(roles) == {Role.SERVICE} and after.lower().startswith("zoho")
+
+
+def _first(line: Line, start: int) -> bool:
+    return bool(_ALONE_BEFORE.match(line.shape[:start]))
 
 
 def _limit(line: Line, groups: Sequence[Group], place: int) -> int:
@@ -170,8 +199,8 @@ def _wanted(roles: Sequence[Role]) -> str:
 
 
 @functools.lru_cache(maxsize=512)
-def _pattern(text: str, value: str = "(?!)", words: str = "", apposition: str = "(?!)") -> re.Pattern[str]:
-    text = text.replace("HINT", _HINT).replace("WORD", words).replace("APPOSITION", apposition)
+def _pattern(text: str, value: str = "(?!)", words: str = "", listed: str = "(?!)") -> re.Pattern[str]:
+    text = text.replace("HINT", _HINT).replace("WORD", words).replace("LISTED", listed)
     return re.compile(text.replace("VALUE", value), re.VERBOSE)
 
 
@@ -187,10 +216,8 @@ def _forward(line: Line, group: Group, limit: int, judge: Judge) -> list[Claim]:
     claims: list[Claim] = []
     wanted = _wanted(group.roles)
     words = "w" if group.free else ""
-    sentence = group.end - group.start > 1 or line.shape[group.start - 1 : group.start] in ("l", "q")
-    apposition = ",(?=A)" if sentence else "(?!)"
     end = min(limit, group.end + _REACH)
-    found = _pattern(_FORWARD, wanted, words, apposition).match(line.shape, group.end, end)
+    found = _pattern(_FORWARD, wanted, words, _listed(line, group)).match(line.shape, group.end, end)
     while found:
         new = list(_claim(line, group, found.start("value"), judge))
         claims += new
@@ -198,7 +225,26 @@ def _forward(line: Line, group: Group, limit: int, judge: Judge) -> list[Claim]:
         found = _pattern(_LIST, wanted).match(line.shape, at, min(limit, at + _REACH))
     if group.roles[0] is Role.SERVICE and not claims:
         claims += _service(line, group, limit, judge)
-    return claims
+    return _paired(group, claims)
+
+
+def _listed(line: Line, group: Group) -> str:
+    """The comma or slash that may stand for a separator: in a list of fields ("zoid;60012345678"), and in a sentence
+    ("our super admin, it@…, cannot"). In a signature ("Jean, Super Admin, jean@…") it may not."""
+    in_sentence = group.end - group.start > 1 or line.shape[group.start - 1 : group.start] in ("l", "q")
+    return "|".join([*([",(?=A)"] if in_sentence else []), *(["[;p]q*"] if _first(line, group.start) else []), "(?!)"])
+
+
+def _paired(group: Group, claims: list[Claim]) -> list[Claim]:
+    """As many ids as id labels: "ZOID / ZUID : 60012345678 / 650456410"."""
+    roles = list(dict.fromkeys(role for role in group.roles if role in _IDS))
+    ids = [claim for claim in claims if claim.role in _IDS]
+    if len(roles) < 2 or len(roles) != len(ids):
+        return claims
+    return [
+        *(claim for claim in claims if claim not in ids),
+        *(c._replace(role=r) for c, r in zip(ids, roles, strict=True)),
+    ]
 
 
 def _after(line: Line, start: int, end: int, claims: Sequence[Claim]) -> int:
@@ -273,21 +319,27 @@ def _pending(line: Line, group: Group) -> Pending | None:
         return None
     words = "w" if group.free else ""
     if _pattern(_OPEN_END, words=words).match(line.shape, group.end):
-        return Pending(group, bare=False)
+        return Pending(group, bare=False, named="n" in line.shape[group.end :].partition("s")[2])
     alone = _ALONE_BEFORE.match(line.shape[: group.start])
     return Pending(group, bare=True) if alone and _pattern(_BARE_END).match(line.shape, group.end) else None
 
 
 def _service(line: Line, group: Group, limit: int, judge: Judge) -> Iterator[Claim]:
-    """The text behind a service label: known services; after a colon also words of its own."""
+    """The text behind a service label: known services; after a colon also words of its own; without any separator only
+    a service with the maker's name ("the service Zoho CRM")."""
     found = _pattern(_SERVICE, words="w").match(line.shape, group.end, min(limit, group.end + _REACH))
-    if not found:
+    telling = found and (group.free or found["mark"] != "d")
+    if not found or not telling:
+        rest = line.text[line.items[group.end].start :] if group.end < limit else ""
+        if name := judge.catalogue.leading(rest):
+            yield Claim(group.end, Role.SERVICE, name)
         return
     begin = found.end()
     end = next((at for at in range(begin, limit) if line.items[at].text in ("\t", "|")), limit)
     if begin >= end or re.match("[qao]*(?:b|$)", line.shape[begin:end]):
         return
     text = line.text[line.items[begin].start : line.items[end - 1].end]
-    named = judge.catalogue.labelled if found["mark"] == "s" else judge.catalogue.known
-    for name in named(text):
+    plain = found["mark"] == "s" and set(group.roles) == {Role.SERVICE} and not re.search("[nw]", found[0])
+    own_words = plain and not re.search("[AU]", line.shape[begin:end])
+    for name in judge.catalogue.labelled(text) if own_words else judge.catalogue.known(text):
         yield Claim(begin, Role.SERVICE, name)

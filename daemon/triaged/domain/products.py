@@ -10,6 +10,34 @@ _MAKER = "zoho"
 _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _PARTS = re.compile(r"[,;/&|、・]|\s\+\s|\s(?:and|et|und|y|e|en|ou|or|oder|と)\s", re.IGNORECASE)
 _LONGEST_OWN_WORDS = 80
+_CONNECTING = frozenset(
+    {
+        "zoho",
+        *[
+            "a",
+            "da",
+            "das",
+            "de",
+            "del",
+            "della",
+            "des",
+            "di",
+            "do",
+            "dos",
+            "du",
+            "for",
+            "fur",
+            "of",
+            "per",
+            "pour",
+            "para",
+            "the",
+            "van",
+            "von",
+            "voor",
+        ],
+    }
+)
 _WORD = re.compile(rf"[{vocabulary.CJK}]|[^\W_{vocabulary.CJK}]+")
 
 
@@ -18,6 +46,7 @@ class Catalogue:
     """Service names by key (folded words, joined). `ordinary` keys mean a service only with the maker's name."""
 
     names: Mapping[str, str]
+    scattered: Sequence[tuple[frozenset[str], str]]  # words of the policy's longer names: they may stand in any order
     beginnings: frozenset[str]
     ordinary: Collection[str]
 
@@ -27,6 +56,7 @@ class Catalogue:
     ) -> "Catalogue":
         """`services`: canonical name -> aliases, of the policy; `products`: further canonical names."""
         names: dict[str, str] = {}
+        scattered: dict[frozenset[str], str] = {}
         beginnings: set[str] = set()
         for canonical, aliases in [*services.items(), *((product, ()) for product in products)]:
             for alias in (canonical, *aliases):
@@ -34,7 +64,9 @@ class Catalogue:
                 beginnings.update("".join(parts[:count]) for count in range(1, len(parts) + 1))
                 if parts:
                     names.setdefault("".join(parts), canonical)
-        return cls(names, frozenset(beginnings), ordinary)
+                if canonical in services and len(apart := frozenset(parts) - _CONNECTING) > 1:
+                    scattered.setdefault(apart, canonical)
+        return cls(names, tuple(scattered.items()), frozenset(beginnings), ordinary)
 
     def labelled(self, text: str) -> tuple[str, ...]:
         """Services that stand behind a label, in order: the known ones, else the label's own words."""
@@ -49,19 +81,32 @@ class Catalogue:
         """Like `labelled`, without unknown names."""
         return tuple(name for name in self.labelled(text) if name in self.names.values())
 
+    def leading(self, text: str) -> str | None:
+        """The service that a text begins with, written with the maker's name."""
+        begins = text.lstrip(" \"'«“‹").lower().startswith(_MAKER)
+        found = self._found(text[:_LONGEST_OWN_WORDS]) if begins else []
+        return self.names[found[0][1]] if found and found[0][0] <= 1 else None
+
     def unmistakable(self, text: str) -> str | None:
         """The one service that an unlabelled text names: with the maker's name, or with a capital and a name that
         is no ordinary word. None when there is none, or more than one."""
-        found = {name for _, _, name, sure in self._found(text) if sure}
+        found = {self.names[key] for _, key, sure in self._found(text) if sure}
         return found.pop() if len(found) == 1 else None
 
     def _longest(self, text: str) -> str | None:
-        found = [(-size, start, name) for start, size, name, _ in self._found(text)]
-        return min(found)[2] if found else None
+        """The longest name in `text`; or the longer one that its words make in another order, as in "Zoho Writer:
+        add-on", which is not Zoho Writer."""
+        found = min(((-len(key), start, key) for start, key, _ in self._found(text)), default=None)
+        best = found[2] if found else ""
+        present = frozenset(_keys(text)[:200])
+        for apart, canonical in self.scattered:
+            if apart <= present and (not best or (best != "".join(apart) and best in apart)):
+                return canonical
+        return self.names[best] if best else None
 
-    def _found(self, text: str) -> list[tuple[int, int, str, bool]]:
-        """(word index, length of the key, canonical name, unmistakable) of every longest match."""
-        spelled = _WORD.findall(text)[:200]
+    def _found(self, text: str) -> list[tuple[int, str, bool]]:
+        """(word index, key, unmistakable) of every longest match."""
+        spelled = _spelled(text)[:200]
         keys = [vocabulary.fold(word) for word in spelled]
         found, index = [], 0
         while index < len(keys):
@@ -69,7 +114,7 @@ class Catalogue:
             if key:
                 made = (index > 0 and keys[index - 1].endswith(_MAKER)) or spelled[index].lower().startswith(_MAKER)
                 sure = made or (key not in self.ordinary and spelled[index][0].isupper())
-                found.append((index, len(key), self.names[key], sure))
+                found.append((index, key, sure))
             index = after if key else index + 1
         return found
 
@@ -87,9 +132,13 @@ class Catalogue:
 
 
 def _keys(name: str) -> list[str]:
-    return [vocabulary.fold(word) for word in _WORD.findall(name)]
+    return [vocabulary.fold(word) for word in _spelled(name)]
+
+
+def _spelled(text: str) -> list[str]:
+    return [part for word in _WORD.findall(text) for part in vocabulary.humps(word)]
 
 
 def _own_words(text: str) -> tuple[str, ...]:
     words = " ".join(_BRACKETS.sub(" ", text).split()).strip(" .,:;!?*_-–\"'«»<>()[]|")
-    return (words,) if words and len(words) <= _LONGEST_OWN_WORDS and any(map(str.isalnum, words)) else ()
+    return (words,) if words and len(words) <= _LONGEST_OWN_WORDS and any(map(str.isalpha, words)) else ()

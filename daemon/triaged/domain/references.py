@@ -23,6 +23,7 @@ _TABLE_ROWS = 50
 _TABLE_COLUMNS = 60
 _MOST_TELLING = 300_000  # characters of lines that hold labels: more than any honest mail has, and soon read
 _PATIENCE = 2  # empty lines between a label and its value
+_EMPTY = re.compile(r"[\s|\[\]]*|[\s=_*~–.|+-]{3,}")  # also the rule below a heading or above a block
 _CLOSING = re.compile("[lqn]{0,4}e")
 _DELIMITERS = ("\t", "|", ";", ",")
 
@@ -110,7 +111,7 @@ class _Scan:
         """The claims of the next line."""
         text = wording.clean(raw)
         bare = wording.without_bullet(text)
-        if not bare.strip(" \t|[]"):
+        if _EMPTY.fullmatch(bare):
             self._empty += 1
             return ()
         telling = self._vocabulary.may_label(bare)
@@ -133,7 +134,8 @@ class _Scan:
             self._pending = None
         if awaited and not claims and empty <= _PATIENCE:
             claims = list(labels.next_line(line, awaited, not empty, self._judge))
-            if claims and (bulleted or line.shape[-1:] in (",", ";")):
+            more = bulleted or line.shape[-1:] in (",", ";") if claims else labels.goes_on(line) and not empty
+            if more and not self._pending:
                 self._pending = awaited
         return sorted(claims)
 

@@ -31,6 +31,7 @@ _FOLDED = {
 }
 _INVISIBLE = re.compile(f"[{_DELETED}]")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&nbsp;": " ", "&quot;": '"', "&amp;": "&"}
+_LEADERS = re.compile(r"\.{4,}|…{2,}|(?:\. ){3,}")  # "ZOID ........ 60012345678"
 _ENTITY = re.compile("|".join(_ENTITIES))
 
 _DELIMITERS = '<>()\\[\\]{}"“”„«»‹›,;:=|…→⇒、。「」『』【】・｡'
@@ -47,7 +48,7 @@ _SORTS = {
     **dict.fromkeys(")]}】", "c"),
     **dict.fromkeys("+€$£¥%", "x"),
     **dict.fromkeys(",、", ","),
-    **dict.fromkeys(".。!…｡", "."),
+    **dict.fromkeys(".。!?…｡", "."),
     ";": ";",
     "<": "a",
     "/": "p",
@@ -80,7 +81,7 @@ def clean(text: str) -> str:
     text = text[:LONGEST_LINE]
     if not text.isascii():
         text = _INVISIBLE.sub("", text)
-    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], text.translate(_FOLDED)) if text else text
+    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], _LEADERS.sub(" ", text.translate(_FOLDED)))
 
 
 def without_bullet(text: str) -> str:
@@ -135,7 +136,8 @@ def _words(text: str, start: int, end: int) -> Iterator[Item]:
         elif small in "-–~" and _stands_free(text, place):
             yield Item("d", small, place, found.end())
         else:
-            yield Item(_SORTS.get(small, "q"), small, place, found.end())
+            sort = ";" if small == "," and text[found.end() : found.end() + 1].strip() else _SORTS.get(small, "q")
+            yield Item(sort, small, place, found.end())
 
 
 def _stands_free(text: str, start: int) -> bool:
@@ -166,6 +168,8 @@ def _longest(items: list[Item], index: int, vocabulary: Vocabulary) -> tuple[int
     while index < len(items):
         item = items[index]
         if item.sort in "wn":
+            if item.text == "s" and joined and items[index - 1].end != item.start:
+                break  # "du client s'appelle" is not "clients"
             joined += fold(item.text)
             if term := _term(joined, vocabulary):
                 found, after = term, index + 1
