@@ -28,8 +28,6 @@ first_valid_uid = 1
 first_valid_gid = 1
 mail_location = maildir:{home}/mail/%u
 mail_fsync = never
-# A mail that comes in the second of the last look and before IDLE's watch is in place is otherwise seen after 30 s.
-mailbox_idle_check_interval = 1s
 auth_failure_delay = 0
 auth_mechanisms = plain login
 disable_plaintext_auth = no

@@ -1,5 +1,6 @@
 """Intake on real servers, with the wire watched: nothing lost, nothing twice, nothing marked before the commit."""
 
+import asyncio
 import contextlib
 import hashlib
 import io
@@ -140,14 +141,22 @@ def listed(*sizes: int) -> list[imap.Listed]:
 
 def test_a_batch_ends_at_its_count_its_bytes_and_around_an_oversized_mail() -> None:
     def cut(*sizes: int) -> list[list[int]]:
-        return [[mail.size for mail in batch] for batch in intake._bounded(listed(*sizes), limit=10 << 20)]
+        return [[mail.size for mail in batch] for batch in intake._bounded(listed(*sizes), 10 << 20, drops={7})]
 
     mega = 1 << 20
-    assert cut(*[1] * 101) == [[1] * 50, [1] * 50, [1]]
+    assert cut(*[1] * 5) == [[1] * 5]
+    assert cut(*[1] * 108) == [[1] * 6, [1], [1] * 50, [1] * 50, [1]]  # 7 was dropped once: alone
     assert cut(5 * mega, 3 * mega, 1) == [[5 * mega, 3 * mega], [1]]
     assert cut(9 * mega, 1) == [[9 * mega], [1]]
     assert cut(1, 11 * mega, 12 * mega, 1) == [[1], [11 * mega], [12 * mega], [1]]
     assert cut() == []
+
+
+def test_uids_are_searched_in_windows_that_meet_without_a_gap() -> None:
+    place = intake._Place(1, 10, 10_012)
+    assert list(intake._windows(place)) == [(11, 5_010), (5_011, 10_010), (10_011, 10_012)]
+    assert list(intake._windows(intake._Place(1, 10, 10))) == []
+    assert list(intake._windows(intake._Place(1, 10, None))) == [(11, None)]
 
 
 def test_an_oversized_mail_is_taken_header_only_with_its_true_size(
@@ -365,6 +374,34 @@ def test_a_mail_that_vanished_between_search_and_fetch_is_counted(
     assert (polled.stored, polled.vanished) == (1, 1)
     with lite.read() as session:
         assert ledger.position(session, "partners-eu") == ledger.Position(7, 5)
+
+
+def test_a_mail_whose_size_the_server_does_not_tell_is_not_passed_over(
+    scripted: Callable[[dict[str, Any]], imap_scripted.Scripted], lite: engine.Database
+) -> None:
+    both = "* 1 FETCH (UID 4 BODY[] {2}\r\nho)\r\n* 2 FETCH (UID 5 BODY[] {2}\r\nhi)\r\n{tag} OK done\r\n"
+    only_five = "* 2 FETCH (UID 5 RFC822.SIZE 2)\r\n{tag} OK done\r\n"
+    mailbox = scripted({"UID SEARCH": SEARCH, "UID FETCH": both, "UID FETCH 4,5 (RFC822": only_five}).mailbox()
+    assert intake.drain(story(mailbox, lite)).stored == 2
+    assert raws(lite, mailbox) == [b"ho", b"hi"]
+
+
+def test_a_mail_at_which_the_server_drops_the_connection_does_not_hold_up_the_others_for_ever(
+    scripted: Callable[[dict[str, Any]], imap_scripted.Scripted], lite: engine.Database
+) -> None:
+    async def drop(writer: asyncio.StreamWriter, _tag: str) -> None:
+        writer.close()
+
+    five = "* 2 FETCH (UID 5 BODY[] {2}\r\nhi)\r\n{tag} OK done\r\n"
+    server = scripted({"UID SEARCH": SEARCH, "UID FETCH": five, "UID FETCH 4": drop, "UID FETCH 4,5 (RFC822": SIZES})
+    one = story(server.mailbox(), lite)
+    for _ in range(intake.DROPS):
+        with pytest.raises(TransientError):
+            intake.drain(one)
+        assert rows(lite, server.mailbox()) == []
+    polled = intake.drain(one)
+    assert (polled.stored, polled.withheld) == (2, 1)
+    assert raws(lite, server.mailbox()) == [b"", b"hi"]
 
 
 def test_a_refused_archive_does_not_hold_up_the_mail(

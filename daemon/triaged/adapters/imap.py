@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-import imapclient  # type: ignore[import-untyped]  # ships no types: what leaves this module is typed here
+import imapclient
 from imapclient import exceptions
 
 from triaged.domain.errors import PermanentError, TransientError
@@ -230,14 +230,14 @@ class Connection:
         return tuple(sorted(uid for uid in set(found) if first <= uid <= (last or uid)))
 
     def listing(self, uids: Sequence[int]) -> tuple[Listed, ...]:
-        """Size and arrival of mails, in the order of `uids`; those that vanished are left out."""
+        """Size and arrival of every mail asked for, in the order of `uids`; size 0 where the server tells none, be it
+        that the mail vanished: whether it exists is not decided here."""
         with self._command("FETCH sizes", self._deadlines.long):
             answer = self._client.fetch(uids, ["RFC822.SIZE", "INTERNALDATE"])
-            sizes = {uid: answer[uid].get(b"RFC822.SIZE") for uid in uids if uid in answer}
+            told = [(uid, answer.get(uid, {})) for uid in uids]
             return tuple(
-                Listed(uid, int(size), _utc(answer[uid].get(b"INTERNALDATE")))
-                for uid, size in sizes.items()
-                if size is not None
+                Listed(uid, int(items.get(b"RFC822.SIZE") or 0), _utc(items.get(b"INTERNALDATE")))
+                for uid, items in told
             )
 
     def bodies(self, uids: Sequence[int], size: int) -> dict[int, bytes]:
@@ -316,12 +316,11 @@ class Connection:
         until the next command meets its deadline, so keep `seconds` short."""
         if self._news():
             return True
+        end, poller = time.monotonic() + seconds, select.poll()
         with self._command("IDLE", self._deadlines.short):
             self._client.idle()
-        end = time.monotonic() + seconds
-        poller = select.poll()
-        poller.register(self._client.socket().fileno(), select.POLLIN)
-        heard = self._client.wire.heard()
+            heard = self._client.wire.heard()
+            poller.register(self._client.socket().fileno(), select.POLLIN)
         while not heard and not stop.is_set() and (left := end - time.monotonic()) > 0:
             heard = bool(poller.poll(min(left, _SLICE) * 1000))
         with self._command("DONE", self._deadlines.short):

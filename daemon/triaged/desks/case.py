@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from triaged.adapters.db import directory
 from triaged.adapters.db.engine import Session
 from triaged.adapters.db.tickets import TicketRecord
-from triaged.domain import entitlement, identification, references
+from triaged.domain import entitlement, identification
 from triaged.domain.decision import Sender, Step
 from triaged.domain.directory import AccountRecord, Match, PartnerRecord
 from triaged.domain.identification import Identification
@@ -24,13 +24,15 @@ from triaged.settings import Mailbox, Settings
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail as it lies on the desk: read, judged by the border server, with the time the server took it in."""
+    """A mail as it lies on the desk: read, judged by the border server, with the time the server took it in and what
+    it says of its customer (found before any transaction begins)."""
 
     message: Message
     authentication: Authentication
     arrived: datetime
     mailbox: Mailbox
     truncated: bool = False
+    evidence: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,14 @@ def look_up(mail: Mail, desk: Desk, session: Session) -> Case:
     trusted = mail.authentication.passed or not settings.trust.require
     sender = message.sender
     partner = directory.partner_of(session, sender.address, settings.policy.public_mail_domains) if sender else None
-    evidence = (
-        () if message.unreadable else references.find(message, settings.vocabulary, settings.policy.service_aliases)
-    )
-    customer = weigh(evidence, partner, settings, session, mail.arrived)
+    customer = weigh(mail.evidence, partner, settings, session, mail.arrived)
     region = customer.region or settings.policy.regions[_region_of(partner, mail.mailbox)]
     return Case(
         mail=mail,
         desk=desk,
         partner=partner,
         trusted=trusted,
-        evidence=evidence,
+        evidence=mail.evidence,
         customer=customer,
         region=region,
         locale=_locale(message, partner, region, desk),

@@ -99,7 +99,8 @@ class Vocabulary:
                     continue
                 beginnings.update(keys)
                 labels.update(keys if role in _TELLING else ())
-                _add(terms, keys[-1], Term(role, _acronym([*parts, keys[-1]]), line_start), f"{language}: {phrase!r}", problems)
+                term = Term(role, _acronym([*parts, keys[-1]]), line_start)
+                _add(terms, keys[-1], term, f"{language}: {phrase!r}", problems)
         plain = {name: _strings(table.get(name, ()), name, problems) for name in _LISTS}
         if problems:
             raise VocabularyError(problems)

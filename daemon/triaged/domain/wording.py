@@ -136,8 +136,16 @@ def _words(text: str, start: int, end: int) -> Iterator[Item]:
         elif small in "-–~" and _stands_free(text, place):
             yield Item("d", small, place, found.end())
         else:
-            sort = ";" if small == "," and text[found.end() : found.end() + 1].strip() else _SORTS.get(small, "q")
-            yield Item(sort, small, place, found.end())
+            yield Item(_sort(small, text[found.end() : found.end() + 1]), small, place, found.end())
+
+
+def _sort(mark: str, after: str) -> str:
+    """A comma without a blank behind it divides fields; a plus without a digit behind it joins."""
+    if mark == "," and after.strip():
+        return ";"
+    if mark == "+" and not after.isdigit():
+        return "j"
+    return _SORTS.get(mark, "q")
 
 
 def _stands_free(text: str, start: int) -> bool:

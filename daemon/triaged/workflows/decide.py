@@ -16,7 +16,7 @@ from triaged.adapters.db.casebook import Work
 from triaged.adapters.db.engine import Session
 from triaged.desks import correspondence, support
 from triaged.desks.case import Desk, Mail
-from triaged.domain import commitments
+from triaged.domain import commitments, references
 from triaged.domain import ticket as ticket_rules
 from triaged.domain.decision import Decision, Reason, Step, Verdict
 from triaged.domain.errors import TransientError
@@ -99,7 +99,10 @@ def read_mail(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime, trunc
     settings = desk.settings
     message = reader.read(raw, settings.house, truncated=truncated)
     trust = senders.Trust(settings.trust.authserv_ids, settings.trust.profile, settings.trust.received_above)
-    return Mail(message, senders.authenticate(message, trust), arrived, mailbox, truncated)
+    evidence = (
+        () if message.unreadable else references.find(message, settings.vocabulary, settings.policy.service_aliases)
+    )
+    return Mail(message, senders.authenticate(message, trust), arrived, mailbox, truncated, evidence)
 
 
 def _read(office: Office, work: Work) -> Read:
