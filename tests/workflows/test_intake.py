@@ -518,7 +518,7 @@ def test_a_mailbox_that_hangs_does_not_delay_another(
 ) -> None:
     hung = imap_server.mailbox(port=line.port, poll=timedelta(seconds=0.1))
     well, arrivals = imap_server.mailbox(poll=timedelta(seconds=0.1)), Arrivals()
-    deadlines = imap.Deadlines(connect=3, short=3, long=3)
+    deadlines = imap.Deadlines(connect=2, short=2, long=2)
     with running(story(hung, lite, deadlines=deadlines)) as hanging:
         hanging.await_state("waiting")
         line.stall()

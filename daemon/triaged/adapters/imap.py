@@ -328,7 +328,7 @@ class Connection:
         return bool(said)
 
     def _news(self) -> bool:
-        """Did mail come since SELECT? It is told once, in the answer to whatever we said next, and not again in IDLE."""
+        """Did mail come since SELECT? It is told once, in the answer to whatever we say next, not again in IDLE."""
         with self._command("NOOP", self._deadlines.short):
             self._client.noop()
             return "EXISTS" in self._client.wire.untagged_responses
