@@ -43,6 +43,7 @@ NOBODY = [
     "MAILER-DAEMON (Mail Delivery System)",
     "a(comment)@b.example",
     "=?utf-8?q?a=40b.example?=",
+    "=?utf-8?q?a?=@b.example",
     "j\u00e9an@integra.example",
 ]
 LOOK_ALIKES = [

@@ -117,6 +117,11 @@ def test_flowed_lines_are_joined_and_numbered_by_their_first() -> None:
     ]
 
 
+def test_flowed_lines_of_another_quote_depth_are_never_joined() -> None:
+    message = read(mail(b"> ZOID \r\n60012345678\r\n", b"Content-Type: text/plain; format=flowed"))
+    assert said(message) == [("body:2", "60012345678"), ("quoted:1", "> ZOID")]
+
+
 def test_flowed_text_with_deleted_spaces_keeps_its_ids_whole() -> None:
     message = read(mail(b"ZOID 60012 \r\n345678", b"Content-Type: text/plain; format=flowed; delsp=yes"))
     assert message.text == "ZOID 60012345678"
@@ -316,3 +321,31 @@ def test_the_first_of_two_content_types_counts() -> None:
         b"Content-Type: text/plain",
     )
     assert read(raw).text == "Bonjour"
+
+
+def test_a_mail_that_is_nothing_but_a_forwarded_one_is_read() -> None:
+    message = read(mail(INNER, b"Content-Type: message/rfc822"))
+    assert ("attachment:forwarded-1.eml", "Bonjour") in said(message)
+
+
+def test_a_forwarded_mail_in_utf16_with_file_name_pieces_out_of_order() -> None:
+    inner = b"Subject: x\r\nContent-Type: text/plain; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    pieces = b'message/rfc822; name*1=eu; name*0="ti"; name*2*=%2Eeml'
+    message = read(multipart(b"mixed", b"\r\nsee", part(pieces, inner + base64.b64encode("ZOID né".encode("utf-16")))))
+    assert said(message)[1:] == [("attachment:tieu.eml", "x"), ("attachment:tieu.eml", "ZOID né")]
+
+
+def test_a_missing_quote_that_swallows_the_next_field_still_gives_the_text() -> None:
+    raw = mail(
+        "né".encode("cp1252"), b'Content-Type: text/plain; charset="iso-8859-1\r\n Content-Transfer-Encoding: 7bit'
+    )
+    assert read(raw).text == "né"
+
+
+def test_mails_forwarded_inside_forwarded_mails_are_all_read() -> None:
+    inner = part(b"message/rfc822", INNER)
+    outer = b"Subject: outer\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n" + sections(
+        b"\r\nouter", inner, boundary=b"o"
+    )
+    texts = [text for _, text in said(read(multipart(b"mixed", b"\r\ntop", part(b"message/rfc822", outer))))]
+    assert texts == ["top", "outer", "outer", "ZOID 60012345678", "Bonjour", "> ZUID 650456410"]

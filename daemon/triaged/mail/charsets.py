@@ -145,7 +145,10 @@ def _guess(raw: bytes, label: str) -> tuple[str, str]:
     text = _strict(raw, name)
     if text is None:
         name, text = "cp1252", raw.decode("cp1252", "replace")
-    return text, f"charset {label[:40]!r} does not fit: read as {name}"
+    return (
+        text,
+        f"charset {label[:40]!r} does not fit: read as {name}" if label else f"no charset given: read as {name}",
+    )
 
 
 def _likely(raw: bytes) -> str:
