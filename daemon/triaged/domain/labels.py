@@ -42,6 +42,7 @@ _BARE_END = "c? (?: [lqa] | HINT )* $"
 _NAME_FIELD = re.compile("[lq]+s[nlq,]+$")  # "Name: Jean Martin" below a label
 _SERVICE = "c? (?: [lqnaWORD] | HINT )* (?P<mark> [sid] )"
 
+_MAKER = re.compile(r"[\w' -]*?[ \"'«“‹「](?P<name>zoho)\b", re.IGNORECASE)
 _GROUP = re.compile(r"[Kk](?:[lqpj,oca]{0,8}[Kk])*")
 _BLOCKED_BEFORE = re.compile(r"b[lniwqa]{0,3}$")
 _BLOCKED_ASIDE = re.compile(r"b[lniwqad]{0,4}$")  # "Zoho partner – Org ID 60099999999" in a signature
@@ -180,8 +181,13 @@ def _telling(line: Line, match: re.Match[str], free: bool, separated: re.Match[s
 
 def _before_service(line: Line, match: re.Match[str], roles: Sequence[Role]) -> bool:
     """ "the service Zoho CRM": no separator is needed before the maker's name."""
-    after = line.text[line.items[match.end() - 1].end :][:12].lstrip(" \"'«“‹「")
-    return set(roles) == {Role.SERVICE} and after.lower().startswith("zoho")
+    return set(roles) == {Role.SERVICE} and bool(_made(line, match.end()))
+
+
+def _made(line: Line, end: int) -> str:
+    """The text from the maker's name on, if that name ends the label or follows it directly."""
+    found = _MAKER.search(line.text, line.items[end - 1].start, line.items[end - 1].end + 8)
+    return line.text[found.start("name") :] if found else ""
 
 
 def _first(line: Line, start: int) -> bool:
@@ -330,8 +336,7 @@ def _service(line: Line, group: Group, limit: int, judge: Judge) -> Iterator[Cla
     found = _pattern(_SERVICE, words="w").match(line.shape, group.end, min(limit, group.end + _REACH))
     telling = found and (group.free or found["mark"] != "d")
     if not found or not telling:
-        rest = line.text[line.items[group.end].start :] if group.end < limit else ""
-        if name := judge.catalogue.leading(rest):
+        if name := judge.catalogue.leading(_made(line, group.end)):
             yield Claim(group.end, Role.SERVICE, name)
         return
     begin = found.end()

@@ -82,9 +82,8 @@ class Catalogue:
         return tuple(name for name in self.labelled(text) if name in self.names.values())
 
     def leading(self, text: str) -> str | None:
-        """The service that a text begins with, written with the maker's name."""
-        begins = text.lstrip(" \"'«“‹").lower().startswith(_MAKER)
-        found = self._found(text[:_LONGEST_OWN_WORDS]) if begins else []
+        """The service that a text begins with, after the maker's name."""
+        found = self._found(text[:_LONGEST_OWN_WORDS])
         return self.names[found[0][1]] if found and found[0][0] <= 1 else None
 
     def unmistakable(self, text: str) -> str | None:

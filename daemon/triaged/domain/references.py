@@ -5,6 +5,7 @@ The labels are data (config/labels.toml, vocabulary.py), a line is taken apart b
 which value belongs to which label. Here is what needs more than one line: values below their label, tables, links.
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -53,9 +54,8 @@ class Reference:
 def find(message: Message, vocabulary: Vocabulary, services: Mapping[str, Sequence[str]]) -> tuple[Reference, ...]:
     """Every reference of a mail in the order of finding, each once. `services`: canonical name -> aliases, as in the
     policy. A service that no label names may be taken from the subject, when that is unmistakable. Never raises."""
-    judge = labels.Judge(
-        products.Catalogue.of(services, vocabulary.products, vocabulary.ordinary_words), vocabulary.placeholders
-    )
+    names = tuple((name, tuple(aliases)) for name, aliases in services.items())
+    judge = labels.Judge(_catalogue(names, vocabulary.products, vocabulary.ordinary_words), vocabulary.placeholders)
     found = _read((*message.new, message.subject_passage, *message.attached), vocabulary, judge)
     if not any(reference.kind is not ReferenceKind.SERVICE for reference in found):
         served = any(reference.kind is ReferenceKind.SERVICE for reference in found)
@@ -65,6 +65,13 @@ def find(message: Message, vocabulary: Vocabulary, services: Mapping[str, Sequen
         named = judge.catalogue.unmistakable(message.subject[: wording.LONGEST_LINE])
         found += [Reference(ReferenceKind.SERVICE, named, message.subject_passage.where(1))] if named else []
     return tuple({(one.kind, one.value): one for one in reversed(found)}.values())[::-1]
+
+
+@functools.lru_cache(maxsize=8)
+def _catalogue(
+    services: tuple[tuple[str, tuple[str, ...]], ...], others: tuple[str, ...], ordinary: frozenset[str]
+) -> products.Catalogue:
+    return products.Catalogue.of(dict(services), others, ordinary)
 
 
 def _read(passages: Iterable[Passage], vocabulary: Vocabulary, judge: labels.Judge) -> list[Reference]:

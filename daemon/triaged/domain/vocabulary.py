@@ -70,12 +70,13 @@ class Term:
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """All phrases. `terms` by their key (folded words, joined); `beginnings` holds the keys of every phrase's first
-    1, 2, … words, so that a reader knows when to stop. `products` are service names worth knowing beside the policy's,
-    `ordinary_words` those of them that mean a service only with the maker's name before it ("Mail", "One")."""
+    1, 2, … words, so that a reader knows when to stop, `starts` those of labels without a final s. `products` are
+    service names worth knowing beside the policy's, `ordinary_words` those of them that mean a service only with the
+    maker's name before it ("Mail", "One")."""
 
     terms: Mapping[str, Term] = field(default_factory=dict)
     beginnings: frozenset[str] = frozenset()
-    label_beginnings: frozenset[str] = frozenset()
+    starts: frozenset[str] = frozenset()
     placeholders: frozenset[str] = frozenset()
     products: tuple[str, ...] = ()
     ordinary_words: frozenset[str] = frozenset()
@@ -87,7 +88,7 @@ class Vocabulary:
         problems: list[str] = []
         terms: dict[str, Term] = {}
         beginnings: set[str] = set()
-        labels: set[str] = set()
+        starts: set[str] = set()
         for language, lists in table.items():
             if language in _LISTS:
                 continue
@@ -98,7 +99,7 @@ class Vocabulary:
                     problems.append(f"labels: {language}.{role}: {phrase!r} holds no word: remove it")
                     continue
                 beginnings.update(keys)
-                labels.update(keys if role in _TELLING else ())
+                starts.update(name.rstrip("s") for name in keys if role in _TELLING)
                 term = Term(role, _acronym([*parts, keys[-1]]), line_start)
                 _add(terms, keys[-1], term, f"{language}: {phrase!r}", problems)
         plain = {name: _strings(table.get(name, ()), name, problems) for name in _LISTS}
@@ -107,18 +108,33 @@ class Vocabulary:
         return cls(
             terms=terms,
             beginnings=frozenset(beginnings),
-            label_beginnings=frozenset(labels),
+            starts=frozenset(starts),
             placeholders=frozenset(word.casefold() for word in plain["placeholders"]),
             products=plain["products"],
             ordinary_words=frozenset(key(word) for word in plain["ordinary_words"]),
         )
 
+    def term(self, name: str) -> Term | None:
+        """The phrase of this key; a label also with a plural or genitive s: ZOIDs, des Super-Administrators."""
+        if found := self.terms.get(name):
+            return found
+        found = self.terms.get(name[:-1]) if name.endswith("s") else None
+        return found if found and found.is_label else None
+
     def may_label(self, text: str) -> bool:
-        """False when no label (or closing) can stand in `text`: a quick look that spares most lines a full reading."""
-        found = words(text)
-        return not self.label_beginnings.isdisjoint(found) or any(
-            word[-1] == "s" and word[:-1] in self.label_beginnings for word in found
-        )
+        """False when no label and no closing stands in `text`: a quick look that spares most lines a full reading."""
+        spoken = words(text)
+        return any(self._tells(spoken, at) for at, word in enumerate(spoken) if word.rstrip("s") in self.starts)
+
+    def _tells(self, spoken: Sequence[str], at: int) -> bool:
+        joined = ""
+        for place in range(at, len(spoken)):
+            joined += spoken[place]
+            if (found := self.term(joined)) and found.role in _TELLING:
+                return True
+            if joined not in self.beginnings:
+                return False
+        return False
 
 
 @functools.lru_cache(maxsize=4096)

@@ -79,9 +79,11 @@ class Line(NamedTuple):
 def clean(text: str) -> str:
     """A line without invisible characters, with one kind of blank, dash and digit, and cut to LONGEST_LINE."""
     text = text[:LONGEST_LINE]
-    if not text.isascii():
-        text = _INVISIBLE.sub("", text)
-    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], _LEADERS.sub(" ", text.translate(_FOLDED)))
+    if not (text.isascii() and text.isprintable()):
+        text = _INVISIBLE.sub("", text).translate(_FOLDED)
+    if ". ." in text or ".." in text or "…" in text:
+        text = _LEADERS.sub(" ", text)
+    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], text) if "&" in text else text
 
 
 def without_bullet(text: str) -> str:
@@ -179,7 +181,7 @@ def _longest(items: list[Item], index: int, vocabulary: Vocabulary) -> tuple[int
             if item.text == "s" and joined and items[index - 1].end != item.start:
                 break  # "du client s'appelle" is not "clients"
             joined += fold(item.text)
-            if term := _term(joined, vocabulary):
+            if term := vocabulary.term(joined):
                 found, after = term, index + 1
             if joined not in vocabulary.beginnings:
                 break
@@ -187,14 +189,6 @@ def _longest(items: list[Item], index: int, vocabulary: Vocabulary) -> tuple[int
             break
         index += 1
     return after, found
-
-
-def _term(joined: str, vocabulary: Vocabulary) -> Term | None:
-    """The phrase of this key; a label also with a plural or genitive s: ZOIDs, des Super-Administrators."""
-    if term := vocabulary.terms.get(joined):
-        return term
-    term = vocabulary.terms.get(joined[:-1]) if joined.endswith("s") else None
-    return term if term and term.is_label else None
 
 
 def _inside_phrase(items: list[Item], index: int) -> bool:
