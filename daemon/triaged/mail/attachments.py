@@ -33,9 +33,10 @@ _ENDINGS = {
     "xml": "text",
 }
 _UNTYPED = frozenset({"application/octet-stream", "application/x-unknown", "application/vnd.ms-excel"})
+_TNEF = "Outlook's winmail.dat (TNEF) is not read: ask the sender to send plain text or HTML"
 _NOTES = {
-    "application/ms-tnef": "Outlook's winmail.dat (TNEF) is not read: ask the sender to send plain text or HTML",
-    "application/vnd.ms-tnef": "Outlook's winmail.dat (TNEF) is not read: ask the sender to send plain text or HTML",
+    "application/ms-tnef": _TNEF,
+    "application/vnd.ms-tnef": _TNEF,
     "application/pkcs7-mime": "S/MIME, encrypted or signed as a whole: not read",
     "application/x-pkcs7-mime": "S/MIME, encrypted or signed as a whole: not read",
     "application/pgp-encrypted": "encrypted with PGP: not read",
@@ -43,7 +44,6 @@ _NOTES = {
     "message/external-body": "only a pointer to a file elsewhere: not read",
     "application/vnd.ms-outlook": "a mail in Outlook's .msg format: not read",
 }
-_TNEF = "application/ms-tnef"
 _TNEF_NAME = "winmail.dat"
 _DELIMITERS = ";\t,|"
 _FILE_COST = 2_000  # characters that a file counts for beside its text
@@ -100,7 +100,7 @@ def _mail(title: str, part: mime.Part, mails: dict[int, list[mime.Part]], limit:
 
 
 def _file(title: str, part: mime.Part, limit: int) -> _Text:
-    rows, note = lines(part, limit)
+    rows, note = lines(part, limit) if kind(part) else ([], "")
     named = tuple(Line(number, row) for number, row in enumerate(rows, 1))
     return _Text(title, [Passage(Place.ATTACHMENT, named, title)] if any(rows) else [], notes=[note])
 
@@ -121,7 +121,7 @@ def _subject(title: str, part: mime.Part) -> list[Passage]:
 
 
 def _listed(title: str, part: mime.Part) -> Attachment:
-    note = _NOTES[_TNEF] if part.name.lower() == _TNEF_NAME else _NOTES.get(part.content_type, "")
+    note = _TNEF if part.name.lower() == _TNEF_NAME else _NOTES.get(part.content_type, "")
     return Attachment(title, part.content_type, part.size, note)
 
 
@@ -140,7 +140,7 @@ def kind(part: mime.Part) -> str:
 
 
 def lines(part: mime.Part, limit: int) -> tuple[list[str], str]:
-    """The readable lines of a text-like part, label before value, and a note for the operator."""
+    """The readable lines of a part of some `kind`, label before value, and a note for the operator."""
     content, note = part.text(limit)
     match kind(part):
         case "html":
@@ -151,10 +151,8 @@ def lines(part: mime.Part, limit: int) -> tuple[list[str], str]:
             found = re.sub(r"[{}\[\],]", "\n", content).replace('"', "").split("\n")
         case "calendar":
             found = calendar(content)
-        case "text":
-            found = content.split("\n")
         case _:
-            return [], ""
+            found = content.split("\n")
     return [words.fold(line).strip(" ") for line in found], note
 
 
