@@ -139,6 +139,7 @@ def test_quoted_text_counts_only_when_the_rest_names_no_customer() -> None:
         ("Zoho CRM et Zoho Desk", None),
         ("One more thing: mail is down", None),
         ("Show people the forms", None),
+        ("le crm est lent", None),
         ("Re: [EU-000123] bonjour", None),
     ],
 )
