@@ -27,6 +27,7 @@ from triaged.settings import Mailbox
 Result = TypeVar("Result")
 
 BATCH = 20
+_WITHHELD = "the server lists this mail and hands out no bytes of it: look at it there"
 ATTEMPTS = 3
 
 
@@ -114,6 +115,8 @@ def _read(office: Office, work: Work) -> Read:
         raw = _tried(partial(ledger.raw, session, work.id))
     if isinstance(raw, Failure):
         return Read(work, nothing, "", raw.text)
+    if not raw:
+        return Read(work, replace(nothing, message=Message(unreadable=_WITHHELD, dirty=True)), "")
     read = _tried(partial(read_mail, raw, mailbox, office.desk, work.received_at, work.truncated))
     if isinstance(read, Failure):
         return Read(work, nothing, "", read.text)
