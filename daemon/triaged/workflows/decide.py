@@ -21,7 +21,7 @@ from triaged.domain import ticket as ticket_rules
 from triaged.domain.decision import Decision, Reason, Step, Verdict
 from triaged.domain.errors import TransientError
 from triaged.domain.message import Authentication, Message
-from triaged.mail import identity, reader, senders, threads
+from triaged.mail import identity, mime, reader, senders, threads
 from triaged.settings import Mailbox
 
 Result = TypeVar("Result")
@@ -98,7 +98,8 @@ def _batch(office: Office, now: datetime, printed: Sequence[int]) -> list[Done]:
 def read_mail(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime, truncated: bool = False) -> Mail:
     """Bytes to a mail on the desk: read and judged. The same for the daemon and for `explain`."""
     settings = desk.settings
-    message = reader.read(raw, settings.house, truncated=truncated)
+    limits = replace(mime.LIMITS, message=settings.limits.message)
+    message = reader.read(raw, settings.house, limits, truncated)
     trust = senders.Trust(settings.trust.authserv_ids, settings.trust.profile, settings.trust.received_above)
     evidence = (
         () if message.unreadable else references.find(message, settings.vocabulary, settings.policy.service_aliases)
