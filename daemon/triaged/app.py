@@ -4,7 +4,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from triaged.desks import correspondence, support
 from triaged.desks.case import Desk
 from triaged.domain.decision import Decision
 from triaged.domain.errors import PermanentError, TransientError
+from triaged.domain.message import Message
 from triaged.settings import Settings
 from triaged.workflows import associate, decide, intake
 
@@ -87,13 +88,32 @@ def upgrade(app: App) -> tuple[str | None, str]:
         return before, migrations.upgrade(app.database, settings.shipped("migrations"))
 
 
-def explain(app: App, raw: bytes, mailbox: str | None) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A decision with the mail that it is about, and the mails that would go: (recipients, rendered)."""
+
+    decision: Decision
+    message: Message
+    letters: tuple[tuple[tuple[str, ...], templates.Rendered], ...]
+
+
+def explain(app: App, raw: bytes, mailbox: str | None) -> Explained:
     """The decision on a mail file, by the very code that the daemon runs; nothing is stored."""
     place = app.settings.mailbox(mailbox) if mailbox else app.settings.mailboxes[0]
     truncated = len(raw) > app.settings.limits.message
     mail = decide.read_mail(raw, place, app.desk, datetime.now(UTC), truncated)
     with app.database.read() as session:
-        return support.consider(mail, app.desk, session)
+        decision = support.consider(mail, app.desk, session)
+    return Explained(decision, mail.message, _letters(app, decision))
+
+
+def _letters(app: App, decision: Decision) -> tuple[tuple[tuple[str, ...], templates.Rendered], ...]:
+    """The mails of a decision as they would read; a ticket that has no number yet shows where it will stand."""
+    number = decision.ticket or f"{decision.region.upper()}-NNNNNN"
+    return tuple(
+        (notice.to, app.renderer.render(notice.name, notice.locale, replace(notice.facts, ticket=number)))
+        for notice in decision.notices
+    )
 
 
 def replay(app: App, number: int) -> Decision:
@@ -103,7 +123,8 @@ def replay(app: App, number: int) -> Decision:
         raw = ledger.raw(session, number)
         place = app.settings.mailbox(record.row["mailbox"])
         mail = decide.read_mail(raw, place, app.desk, record.row["received_at"], record.truncated)
-        return support.consider(mail, app.desk, session)
+        decision = support.consider(mail, app.desk, session)
+    return replace(decision, ticket=decision.ticket or record.row["ticket"] or "")
 
 
 def bureau(app: App, actor: str) -> associate.Bureau:

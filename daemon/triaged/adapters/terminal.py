@@ -14,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from triaged import log
+from triaged.domain.message import Line, Message, Passage, Place
+from triaged.domain.references import Reference
 
 _VERDICT_STYLE = {"ticket": "bold green", "update": "bold cyan", "quarantine": "bold red", "bounce": "yellow"}
 _LEVEL_STYLE = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
 _BAR = 24
+_WHOLE = 40  # lines of a passage that are shown in full
 _SPACES = {0xA0: " ", 0x202F: " "}  # French writes them before a colon; a terminal shows them as they are or not at all
 
 
@@ -70,6 +73,37 @@ def mail(subject: str, pairs: Iterable[tuple[str, object]], body: str) -> None:
     console().print(
         Panel(Group(head, Rule(style="dim"), text), title=Text(log.escape(subject), style="bold"), title_align="left")
     )
+
+
+def marked(message: Message, evidence: Sequence[Reference]) -> None:
+    """The mail with what was found in it: every line that holds evidence, its neighbours, and the value marked."""
+    found: dict[str, list[str]] = {}
+    for reference in evidence:
+        found.setdefault(reference.where, []).append(reference.value)
+    view = Table.grid(padding=(0, 1))
+    for passage in (message.subject_passage, *message.new, *message.attached, *message.quoted):
+        for line in _near(passage, found):
+            where = passage.where(line.number)
+            view.add_row(Text(where, style="dim"), Text("│", style="dim"), _with_marks(line.text, found.get(where, ())))
+    sender = message.sender.address if message.sender else "nobody that could be read"
+    console().print(Panel(view, title=Text(log.escape(f"from {sender}")), title_align="left"))
+
+
+def _near(passage: Passage, found: Mapping[str, Sequence[str]]) -> list[Line]:
+    """Short passages whole; of long ones, and of all quoted text, the lines around what was found."""
+    if len(passage.lines) <= _WHOLE and passage.place is not Place.QUOTED:
+        return [line for line in passage.lines if line.text.strip()]
+    hits = [line.number for line in passage.lines if passage.where(line.number) in found]
+    return [line for line in passage.lines if any(abs(line.number - hit) <= 1 for hit in hits)]
+
+
+def _with_marks(text: str, values: Iterable[str]) -> Text:
+    """The line with its values reversed; a value that is written otherwise than it reads marks the whole line."""
+    shown = Text(log.escape(text.translate(_SPACES)))
+    for value in values:
+        if not shown.highlight_words([value], "reverse bold", case_sensitive=False):
+            shown.stylize("reverse bold")
+    return shown
 
 
 def decision(receipt: Mapping[str, Any], heading: str) -> None:

@@ -14,16 +14,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--mailbox", help="The mailbox it would have come to; default: the first one.")
+@click.option("--mails", is_flag=True, help="Also show the mails that would go, in full.")
 @json_option
 @click.pass_obj
-def explain(cli: "Cli", file: Path, mailbox: str | None, as_json: bool) -> None:
+def explain(cli: "Cli", file: Path, mailbox: str | None, mails: bool, as_json: bool) -> None:
     """The whole decision on FILE (.eml), as the daemon would take it; nothing is stored, nothing sent."""
     from triaged import app
     from triaged.adapters import terminal
 
-    receipt = app.explain(cli.app, file.read_bytes(), mailbox).document()
+    explained = app.explain(cli.app, file.read_bytes(), mailbox)
+    receipt = explained.decision.document()
     if as_json:
         print_json(receipt)
         return
+    terminal.marked(explained.message, explained.decision.evidence)
     terminal.decision(receipt, file.name)
     terminal.steps(receipt)
+    for recipients, letter in explained.letters if mails else ():
+        terminal.mail(letter.subject, [("to", ", ".join(recipients))], letter.text)

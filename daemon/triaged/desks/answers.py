@@ -12,6 +12,7 @@ from triaged.domain.decision import Decision, Reason
 from triaged.domain.notices import Facts, Notice, NoticeName, Written
 from triaged.domain.policy import Policy
 from triaged.domain.references import Reference, ReferenceKind
+from triaged.mail import compose
 
 # Row P5: what each excluded service is measured by, found by a word of its name.
 _UNITS = {
@@ -120,7 +121,8 @@ def _frame(one: Case, **said: object) -> Facts:
 
 def _to_sender(one: Case, name: NoticeName, facts: Facts) -> tuple[Notice, ...]:
     sender = one.mail.message.sender
-    return (Notice(name, (sender.address,), one.locale, facts),) if sender else ()
+    subject = compose.subject_for(facts.subject, "") if facts.subject else ""
+    return (Notice(name, (sender.address,), one.locale, facts, subject),) if sender else ()
 
 
 def _right_mailbox(one: Case) -> str:

@@ -126,7 +126,7 @@ class Decision:
             "priority_large_user": self.priority,
             "missing": list(self.missing),
             "notices": [
-                {"name": n.name.value, "to": list(n.to), "locale": n.locale, "subject": n.facts.subject or None}
+                {"name": n.name.value, "to": list(n.to), "locale": n.locale, "subject": n.subject or None}
                 for n in self.notices
             ],
             "ticket": self.ticket or None,

@@ -90,3 +90,4 @@ class Notice:
     to: tuple[str, ...]
     locale: str
     facts: Facts
+    subject: str = ""  # as far as it is known before the ticket has its number
