@@ -32,12 +32,22 @@ class Servers:
 
     def __init__(self, users: tuple[str, ...]) -> None:
         self.sent: list[bytes] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_task_factory(self._held)
         self._thread = threading.Thread(target=self._loop.run_forever, name="demo-servers", daemon=True)
         self._thread.start()
         self._config = _imap_config()
         self._login = Login(self._config)
         self.imap_port, self.smtp_port = self._run(self._start((*users, PEOPLE)))
+
+    def _held(self, loop: asyncio.AbstractEventLoop, step: Any, **options: Any) -> asyncio.Task[Any]:
+        """A task that is kept until it is done: pymap's library starts sessions that nobody holds, and Python 3.13
+        collects them in the middle of an IDLE."""
+        task = asyncio.Task(step, loop=loop, **options)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _start(self, users: tuple[str, ...]) -> tuple[int, int]:
         self._config.apply_context()
