@@ -289,9 +289,7 @@ class Outbox(Base):
         Index("ix_outbox_order", "state", "deadline", "due_at"),  # a claim takes the earliest deadline first
         Index("ix_outbox_braked", "braked", "created_at", "recipient"),  # how many the brakes have let through
         Index("ix_outbox_lease_owner", "lease_owner"),  # what a dead owner held
-        CheckConstraint(
-            "state IN ('queued','sending','sent','uncertain','failed','held','withdrawn')", name="state"
-        ),
+        CheckConstraint("state IN ('queued','sending','sent','uncertain','failed','held','withdrawn')", name="state"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
