@@ -70,7 +70,6 @@ def test_the_environment_can_add_a_whole_mailbox(tmp_path: Path) -> None:
     ("name", "told"),
     [
         ("TRIAGED_SMTP__HSOT", 'names no key: there is no smtp.hsot; did you mean "host"?'),
-        ("TRIAGED_DEBUG", "names no key: there is no debug"),
         ("TRIAGED_MAILBOX__7__HOST", "names no key: there is no mailbox.7"),
         ("TRIAGED_MAILBOX__OTHER__HOST", "names no key: there is no mailbox.other"),
         ("TRIAGED_SMTP__HOST__X", "names no key: there is no smtp.host.x"),

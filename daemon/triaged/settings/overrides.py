@@ -18,7 +18,7 @@ from triaged.settings.problems import Document, Report, suggestion
 from triaged.settings.secret import Secret
 
 PREFIX = "TRIAGED_"
-_OTHERS = re.compile(r"TRIAGED_(?:CONFIG|CORPUS|VENV|TEST_.*)")  # ours, but not keys
+_OTHERS = re.compile(r"TRIAGED_TEST_.*|(?:(?!__).)*")  # for tests, or no key: every key lies in a table, so has "__"
 _NUMBER = re.compile(r"-?\d{1,12}")
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
