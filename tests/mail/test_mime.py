@@ -115,6 +115,7 @@ ENCODINGS = [
     (b"Quoted-Printable;", b"Bon=6Aour"),
     (b"BASE64 (really)", b"Qm9uam91cg"),
     (b"base64", b"Qm9u!am91\r\ncg=="),
+    (b"base64", b"Qm9uam91cg== \r\n"),
     (b"x-uuencode", b"begin 644 x\r\n'0F]N:F]U<@  \r\n`\r\nend\r\n"),
 ]
 
@@ -125,6 +126,12 @@ def test_transfer_encodings_are_read_by_their_nearest_meaning(encoding: bytes, c
         encoding = b"BASE64"
     message = letters.read(letters.mail(content, b"Content-Transfer-Encoding: " + encoding))
     assert message.text == "Bonjour"
+
+
+@pytest.mark.parametrize("content", [b"Bonjour Zoho", b"\r\nZOID: 1", b"<p>Bonjour", "é".encode()])
+def test_text_that_only_claims_to_be_base64_is_read_as_it_stands(content: bytes) -> None:
+    (only,) = mime.parse(letters.mail(content, b"Content-Transfer-Encoding: base64")).parts
+    assert only.content() == content
 
 
 NAMES = {

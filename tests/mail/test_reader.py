@@ -79,6 +79,12 @@ def test_parts_beside_each_other_are_all_read() -> None:
     assert [place for place, _ in said(message)] == ["body:1", "html", "body:1"]
 
 
+@pytest.mark.parametrize("opening", [b"<html><body>", b"\r\n<!DOCTYPE html>\r\n<HTML>"])
+def test_a_page_sent_as_plain_text_is_html_all_the_same(opening: bytes) -> None:
+    message = read(mail(opening + b"<table><tr><td>ZOID</td><td>60012345678</td></tr></table>"))
+    assert said(message) == [("html", "ZOID\t60012345678")]
+
+
 def test_html_alone() -> None:
     message = read(mail(b"<table><tr><td>ZOID</td><td>60012345678</td></tr></table>", b"Content-Type: text/html"))
     assert said(message) == [("html", "ZOID\t60012345678")]

@@ -15,6 +15,8 @@ _BODY_TYPES = frozenset({"text/plain", "text/html", "text/enriched", "text/richt
 _HTML_FACTOR = 4  # of HTML, that many times more characters are read: most are markup
 _PART_COST = 500  # characters that a part counts for beside its text
 _FLOWED_LENGTH = 2_000
+_PAGE = re.compile(rb"[\s\xef\xbb\xbf]{0,100}<(?:!doctype html|html)[\s>]", re.IGNORECASE)
+_PAGE_BEGINS = 400  # bytes
 _WORD = re.compile(r"\w{3,40}")
 _TELLING = re.compile(r"\d{5,}|[^\s<>@\"'()\[\],;:]{1,64}@[\w.-]{1,253}\w")
 _MISSING_WORDS = 3
@@ -75,8 +77,8 @@ def read(parts: Iterable[mime.Part], limit: int) -> tuple[Body, ...]:
 
 def _counting(group: Sequence[mime.Part], limit: int) -> Iterator[Body]:
     share = limit // len(group)
-    plain = [_plain(part, share) for part in group if part.content_type != "text/html"]
-    rich = [_rich(part, share) for part in group if part.content_type == "text/html"]
+    plain = [_plain(part, share) for part in group if not _is_html(part)]
+    rich = [_rich(part, share) for part in group if _is_html(part)]
     said, shown = ("\n".join(body.text for body in bodies) for bodies in (plain, rich))
     if not rich or not _lacks(said, shown):
         yield from plain
@@ -86,6 +88,11 @@ def _counting(group: Sequence[mime.Part], limit: int) -> Iterator[Body]:
         yield from (*plain, *rich)
     else:
         yield from (*plain, *(body.as_quoted() for body in rich))
+
+
+def _is_html(part: mime.Part) -> bool:
+    """By its type, or because it begins as no plain text does (scripts often send a page as text/plain)."""
+    return part.content_type == "text/html" or _PAGE.match(part.content(_PAGE_BEGINS)) is not None
 
 
 def _lacks(said: str, shown: str) -> bool:
