@@ -121,6 +121,8 @@ def read(line: Line, judge: Judge) -> Reading:
         found += _backward(line, group, judge, taken)
         if place == len(groups) - 1:
             pending = _pending(line, group)
+    if not groups and (above := heading(line)) and set(above.roles) == {Role.SERVICE}:
+        pending = Pending(above, bare=True)
     known = sorted(claim for claim in found if claim.role is not Role.OTHER and claim.value)
     return Reading(tuple(known), pending)
 
@@ -129,6 +131,8 @@ def next_line(line: Line, pending: Pending, near: bool, judge: Judge) -> tuple[C
     """The value of a label that ended the line before. `near`: no empty line lies between."""
     if pending.named and not near:
         return ()
+    if set(pending.group.roles) == {Role.SERVICE} and pending.bare:
+        return tuple(Claim(0, Role.SERVICE, name) for name in (judge.catalogue.alone(line.text),) if name)
     if Role.SERVICE in pending.group.roles and not re.search("[Kk]", line.shape):
         return tuple(Claim(0, Role.SERVICE, name) for name in judge.catalogue.known(line.text))[:1]
     found = _opening(_wanted(pending.group.roles), near, pending.bare).match(line.shape)

@@ -81,6 +81,10 @@ class Catalogue:
         """Like `labelled`, without unknown names."""
         return tuple(name for name in self.labelled(text) if name in self.names.values())
 
+    def alone(self, text: str) -> str | None:
+        """The service whose name is the whole text."""
+        return self.names.get("".join(part for part in _keys(text) if part != _MAKER))
+
     def leading(self, text: str) -> str | None:
         """The service that a text begins with, after the maker's name."""
         found = self._found(text[:_LONGEST_OWN_WORDS])

@@ -25,8 +25,10 @@ _TABLE_COLUMNS = 60
 _MOST_TELLING = 300_000  # characters of lines that hold labels: more than any honest mail has, and soon read
 _PATIENCE = 2  # empty lines between a label and its value
 _EMPTY = re.compile(r"[\s|\[\]]*|[\s=_*~–.|+-]{3,}")  # also the rule below a heading or above a block
+_LABELLED = re.compile("K|^[lqa]*k[lqaoc]*s")  # a line with a label of its own is no row of values
 _CLOSING = re.compile("[lqn]{0,4}e")
-_DELIMITERS = ("\t", "|", ";", ",")
+_DELIMITERS = ("\t", "|", ";", ",", "  ")
+_COLUMN_GAP = re.compile(" {2,}")
 
 
 class ReferenceKind(StrEnum):
@@ -102,6 +104,9 @@ def _lines(passage: Passage) -> Iterator[tuple[int, str]]:
         yield line.number, line.text
 
 
+_WRAPPED = range(40, 200)  # characters of a line that ends within a label, where an editor broke it
+
+
 class _Scan:
     """Reads the lines of one passage in order and remembers what the next line may answer to."""
 
@@ -112,6 +117,7 @@ class _Scan:
         self._pending: labels.Pending | None = None
         self._empty = 0  # empty lines since the label
         self._table: _Table | None = None
+        self._broken = ""  # a line that ends within a label, and may go on in the next
         self._closed = False  # "Best regards" was read: a title in a signature waits for no value
 
     def take(self, raw: str) -> Sequence[labels.Claim]:
@@ -129,10 +135,20 @@ class _Scan:
         if self._table and (row := self._table.row(text, self._vocabulary, self._judge)):
             return row
         self._table = (telling and _heading(text, self._vocabulary)) or self._table
-        return self._single(wording.read(bare, self._vocabulary), bulleted=len(bare) < len(text.lstrip(" \t>|")))
+        return self._single(self._whole(bare), bulleted=len(bare) < len(text.lstrip(" \t>|")))
+
+    def _whole(self, text: str) -> wording.Line:
+        """The line; with the one before when an editor broke a label between them, as in "… of the account of the /
+        customer: it@…"."""
+        line = wording.read(text, self._vocabulary)
+        if self._broken and not self._empty and text[:1].islower() and _LABELLED.search(line.shape):
+            return wording.read(f"{self._broken} {text}", self._vocabulary)
+        return line
 
     def _single(self, line: wording.Line, bulleted: bool) -> Sequence[labels.Claim]:
         reading = labels.read(line, self._judge)
+        ends_in_label = reading.pending and reading.pending.bare and len(line.text) in _WRAPPED
+        self._broken = line.text if ends_in_label else ""
         claims = [*reading.claims, *_links(line)]
         self._closed = self._closed or bool(_CLOSING.match(line.shape))
         awaited, empty = self._pending, self._empty
@@ -160,13 +176,17 @@ class _Table:
 
     delimiter: str
     columns: Mapping[int, labels.Group]
+    width: int
     rows: int = 0
 
     def row(self, text: str, vocabulary: Vocabulary, judge: labels.Judge) -> Sequence[labels.Claim]:
         """The claims of a row of values; none of a line that is no row, or that has labels of its own."""
         cells = _cells(text, self.delimiter)
         self.rows += 1
-        if len(cells) < 2 or self.rows > _TABLE_ROWS or "K" in wording.read(text, vocabulary).shape:
+        aligned = self.delimiter != "  " or len(cells) == self.width  # between blanks an empty cell cannot be seen
+        if len(cells) < 2 or not aligned or self.rows > _TABLE_ROWS:
+            return ()
+        if _LABELLED.search(wording.read(text, vocabulary).shape):
             return ()
         return [
             claim._replace(at=column)
@@ -177,8 +197,8 @@ class _Table:
 
 
 def _heading(text: str, vocabulary: Vocabulary) -> _Table | None:
-    """A line of cells that are labels, without any value. Commas and semicolons need two labels, because prose has
-    them too."""
+    """A line of cells that are labels, without any value. Commas, semicolons and blanks need two labels,
+    because prose has them too."""
     if re.search(r"[0-9@]", text):
         return None
     for delimiter in _DELIMITERS:
@@ -190,12 +210,14 @@ def _heading(text: str, vocabulary: Vocabulary) -> _Table | None:
             at: group for at, cell in enumerate(cells) if (group := labels.heading(wording.read(cell, vocabulary)))
         }
         if len(groups) >= (1 if delimiter in "\t|" else 2):
-            return _Table(delimiter, groups)
+            return _Table(delimiter, groups, len(cells))
     return None
 
 
 def _cells(text: str, delimiter: str) -> list[str]:
     stripped = text.strip(" >")
+    if delimiter == "  ":
+        return _COLUMN_GAP.split(stripped)
     if delimiter == "|":
         stripped = stripped.strip("|")
     return [cell.strip().strip("\"'") for cell in stripped.split(delimiter)]
