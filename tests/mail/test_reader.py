@@ -66,6 +66,15 @@ def test_html_is_read_besides_where_the_plain_text_lacks_an_id() -> None:
     assert [place for place, _ in said(read(multipart(b"alternative", short, RICH)))] == ["body:1", "html"]
 
 
+def test_html_is_read_besides_where_the_plain_text_lost_the_columns_of_a_table() -> None:
+    table = b"<table><tr><td>Firma</td><td>ZOID</td></tr><tr><td>Acme</td><td>60012345678</td></tr></table>"
+    flat = part(b"text/plain", b"Firma ZOID\r\nAcme 60012345678")
+    rich = part(b"text/html", table)
+    assert ("html", "Acme\t60012345678") in said(read(multipart(b"alternative", flat, rich)))
+    tabbed = part(b"text/plain", b"Firma\tZOID\r\nAcme\t60012345678")
+    assert "html" not in {place for place, _ in said(read(multipart(b"alternative", tabbed, rich)))}
+
+
 def test_what_html_only_quotes_does_not_double_the_new_text() -> None:
     rich = part(b"text/html", b"<p>Bonjour ZOID 60012345678</p><blockquote type=cite>it@acme.example</blockquote>")
     message = read(multipart(b"alternative", part(b"text/plain", b"Bonjour ZOID 60012345678"), rich))

@@ -4,6 +4,7 @@ Of alternatives the plain text is read, and the HTML where the plain text is emp
 a part beside others is read in any case.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -80,8 +81,10 @@ def _counting(group: Sequence[mime.Part], limit: int) -> Iterator[Body]:
     plain = [_plain(part, share) for part in group if not _is_html(part)]
     rich = [_rich(part, share) for part in group if _is_html(part)]
     said, shown = ("\n".join(body.text for body in bodies) for bodies in (plain, rich))
-    if not rich or not _lacks(said, shown):
+    if not rich:
         yield from plain
+    elif not _lacks(said, shown):
+        yield from (*plain, *(body for body in rich if "\t" not in said and _has_columns(body.new_text)))
     elif _is_stub(said, shown):
         yield from rich
     elif _lacks(said, "\n".join(body.new_text for body in rich)):
@@ -103,6 +106,16 @@ def _lacks(said: str, shown: str) -> bool:
         return True
     has = set(_WORD.findall(shown.lower()))
     return len(has - set(_WORD.findall(said.lower()))) > max(_MISSING_WORDS, len(has) * 15 // 100)
+
+
+def _has_columns(shown: str) -> bool:
+    """A table whose values stand below their headings: as plain text without tabs it says no longer what is whose."""
+    rows = shown.split("\n")
+    return any(
+        "\t" in heading and heading.count("\t") == row.count("\t") and bool(_TELLING.search(row))
+        for heading, row in itertools.pairwise(rows)
+        if not _TELLING.search(heading)
+    )
 
 
 def _is_stub(said: str, shown: str) -> bool:
