@@ -33,7 +33,8 @@ LIMITS = Limits()
 _CANDIDATES = 50  # lines per allowed part that may start like a boundary
 _TYPE = re.compile(r"([a-z0-9!#$&^_.+-]{1,80})/([a-z0-9!#$&^_.+-]{1,80})")
 _MEANT = re.compile(rb"\s{0,100}--([^\r\n]{1,200}?)[ \t]*\r?\nContent-", re.IGNORECASE)
-_BARE = re.compile(rb"\s{0,100}[A-Za-z0-9+/=]{0,100}(?:[<,.:;@'\x80-\xff]|[ \t]{1,9}\S)")  # text that only claims base64
+# Text that only claims to be base64
+_BARE = re.compile(rb"\s{0,100}[A-Za-z0-9+/=]{0,100}(?:[<,.:;@'\x80-\xff]|[ \t]{1,9}\S)")
 _MAILS = ("message/rfc822", "message/global", "message/news")
 _UNSAFE = re.compile(r'[<>:"|?*\\/%]+')
 _NAME_LENGTH = 100
