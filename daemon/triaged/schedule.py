@@ -100,7 +100,7 @@ def serve(daemon: Daemon) -> None:
     _start(daemon)
     threads = [_thread("decide", lambda: _decide(daemon)), _thread("deliver", lambda: _deliver(daemon))]
     for one in composition.intakes(app, daemon.stop, daemon.mail_came.set, daemon.note):
-        threads.append(_thread(f"intake-{one.mailbox.name}", partial(intake.watch, one)))
+        threads.append(_thread(f"intake-{one.mailbox.name}", partial(_watch, daemon, one)))
     scheduler = _scheduler(daemon)
     for thread in threads:
         thread.start()
@@ -137,6 +137,13 @@ def _start(daemon: Daemon) -> None:
     decide.announce_again(composition.office(app, daemon.owner))
     if app.settings.directory.accounts or app.settings.directory.partners:
         directory_refresh.refresh(app.database, app.settings.directory, app.rules, _now())
+
+
+def _watch(daemon: Daemon, one: intake.Intake) -> None:
+    """A mailbox's thread outlives whatever its watch raises."""
+    while not daemon.stop.is_set():
+        _guarded(f"intake {one.mailbox.name}", partial(intake.watch, one))
+        daemon.stop.wait(_RETRY)
 
 
 def _decide(daemon: Daemon) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 import sqlalchemy
 from tests.house import desk
 from tests.servers import imap_dovecot, imap_pymap, smtp_sink, wire
@@ -74,17 +73,6 @@ def fall_silent(house: desk.Installation) -> None:
 
 def sent(lines: list[str]) -> list[str]:
     return [line for line in lines if ": sent " in line]
-
-
-@pytest.fixture
-def house(
-    tmp_path: Path,
-    database_url: str,
-    imap_server: imap_pymap.Pymap | imap_dovecot.Dovecot,
-    relay: smtp_sink.SmtpSink,
-) -> Iterator[desk.Installation]:
-    with desk.installed(tmp_path, database_url, imap_server, relay.port) as house:
-        yield house
 
 
 def test_a_mail_is_answered_as_it_comes_and_sigterm_ends_with_0(

@@ -2,27 +2,14 @@
 
 import email
 import email.policy
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from tests.house import desk
 from tests.servers import imap_dovecot, imap_pymap, smtp_sink
 
 COMPLETE = "Bonjour,\n\nService : Zoho CRM\nAdresse e-mail du super administrateur : it@acme.example\n"
 PARTNER = "contact@integra.example"
 ASSOCIATES_OF_EU = "support-eu@vendor.example"
-
-
-@pytest.fixture
-def house(
-    tmp_path: Path,
-    database_url: str,
-    imap_server: imap_pymap.Pymap | imap_dovecot.Dovecot,
-    relay: smtp_sink.SmtpSink,
-) -> Iterator[desk.Installation]:
-    with desk.installed(tmp_path, database_url, imap_server, relay.port) as house:
-        yield house
 
 
 def test_a_complete_mail_of_a_large_account_is_critical_and_everybody_hears_of_it(
