@@ -45,6 +45,9 @@ NOBODY = [
     "=?utf-8?q?a=40b.example?=",
     "=?utf-8?q?a?=@b.example",
     "j\u00e9an@integra.example",
+    '"jean@integra.example"@evil.example',
+    '"jean@integra.example" @evil.example',
+    'X "jean@integra.example"@evil.example',
 ]
 LOOK_ALIKES = [
     "a@\uff43orp.example",

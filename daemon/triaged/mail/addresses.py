@@ -25,6 +25,7 @@ _TOKEN = re.compile(
 )
 _COMMENT_STEP = re.compile(r"[^()\\]+|\\.|[()\\]", re.DOTALL)
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}", re.ASCII)
+_QUOTED_LOCAL = re.compile(r'"\s{0,9}@')
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _UPPER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -164,6 +165,8 @@ def _mailboxes(entry: _Entry, grouped: bool) -> list[Mailbox]:
     if address := usable(text):
         name = words.clean(words.decode(" ".join(entry.comments)))
         return [_mailbox(address, name, not grouped and not text.endswith("."))]
+    if _QUOTED_LOCAL.search(text):  # a quoted local part, which may hold the address of somebody else
+        return [Mailbox(None, False)]
     found = [address for word in re.split(r"[\s<>\"']+", text) if (address := usable(word))]
     return [_mailbox(address, "", False) for address in found] or [Mailbox(None, False)]
 
