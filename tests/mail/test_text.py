@@ -56,7 +56,14 @@ HIDDEN = [
     "<p style='font-size:1px'>ZOID 999</p>",
     "<p style='max-height:0;overflow:hidden'>ZOID 999</p>",
     "<p style='opacity:0'>ZOID 999</p>",
+    "<div style='max-width:0; overflow:hidden'>ZOID 999</div>",
+    "<div style='position:absolute; left:-9999px'>ZOID 999</div>",
+    "<div style='text-indent: -500em'>ZOID 999</div>",
+    "<div style='position:absolute;clip:rect(0, 0, 0, 0)'>ZOID 999</div>",
+    "<p style='opacity:.01'>ZOID 999</p>",
     "<style>.pre{color:red;display:none}</style><p class='x pre'>ZOID 999</p>",
+    "<style>p.pre, .other { max-height:0; overflow : hidden }</style><p class='x pre'>ZOID 999</p>",
+    "<style>a{color:red} #Pre { display: none !important }</style><p id='Pre'>ZOID 999</p>",
     "<script>ZOID 999</script><style>ZOID 999</style><title>ZOID 999</title><template>ZOID 999</template>",
     "<!-- ZOID 999 --><!--[if mso]>ZOID 999<![endif]-->",
     "<svg><text>ZOID 999</text></svg><textarea>ZOID 999</textarea>",
@@ -70,6 +77,11 @@ def test_hidden_text_is_not_read(html: str) -> None:
 
 def test_a_frame_of_font_size_zero_hides_nothing_with_a_size_of_its_own() -> None:
     assert lines("<div style='font-size:0'>no<p style='font-size:13px'>yes</p></div>after") == ["yes", "after"]
+
+
+@pytest.mark.parametrize("style", ["margin-left:-5.4pt", "opacity:.9", "left:-20px", "height:0", "clip:auto"])
+def test_a_style_that_hides_nothing(style: str) -> None:
+    assert lines(f"<p style='{style}'>yes</p>") == ["yes"]
 
 
 def test_classes_hidden_on_some_screens_only_are_shown() -> None:

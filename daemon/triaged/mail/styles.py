@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _HIDDEN = re.compile(
-    r"(?:^|;)(?:display:none|visibility:(?:hidden|collapse)|mso-hide:all|opacity:0(?:\.0+)?(?:;|!|$)|color:transparent)"
+    r"(?:^|;)(?:display:none|visibility:(?:hidden|collapse)|mso-hide:all|opacity:(?:0|0?\.0\d{0,9})(?:;|!|$)"
+    r"|color:transparent|transform:scale\(0\)|clip(?:-path)?:(?:rect\((?:[01](?:px)?,?){4}\)|inset\((?:50|100)%\))"
+    r"|(?:left|top|right|text-indent|margin-left|margin-top):-\d{3})"  # far off the page
 )
-_FLAT = re.compile(r"(?:^|;)(?:max-)?height:0(?:px|pt|em)?(?:;|!|$)")
+_FLAT = re.compile(r"(?:^|;)(?:max-)?(?:height|width):0(?:px|pt|em)?(?:;|!|$)")
 _FONT_SIZE = re.compile(r"(?:^|;)font-size:(\d{0,4}(?:\.\d{0,4})?)([a-z%]{0,4})")
-_HIDING_CLASS = re.compile(r"\.([A-Za-z_][\w-]{0,60})\s*\{[^{}]{0,500}?(?:display\s*:\s*none|visibility\s*:\s*hidden)")
+_SELECTED = re.compile(r"([.#])(?:x_)?([a-z_][\w-]{0,60})\s*$")
 _MEDIA = re.compile(r"@media[^{}]{0,500}\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}")
 _SHEET = 65_536
 _ATTRIBUTE = 2_000
@@ -70,13 +72,16 @@ class Attributes:
 
 
 def hides(element: Attributes, hiding: frozenset[str]) -> bool:
-    """Not shown with all its inside; `hiding` are the classes that the mail's own style sheet hides."""
-    if element.hidden or element.names & hiding:
+    """Not shown with all its inside; `hiding` are the classes and ids that the mail's own style sheet hides."""
+    if element.hidden or element.names & hiding or f"#{element.identity}" in hiding:
         return True
-    if not element.style:
-        return False
-    flat = "overflow:hidden" in element.style and _FLAT.search(element.style) is not None
-    return flat or _HIDDEN.search(element.style) is not None
+    return element.style != "" and _conceals(element.style)
+
+
+def _conceals(style: str) -> bool:
+    """`style` in lower case and without blanks."""
+    flat = "overflow:hidden" in style and _FLAT.search(style) is not None
+    return flat or _HIDDEN.search(style) is not None
 
 
 def vanishing_font(element: Attributes) -> bool | None:
@@ -92,10 +97,15 @@ def vanishing_font(element: Attributes) -> bool | None:
     return size == 0 or (size <= 1 and found[2] in {"px", "pt"})
 
 
-def hiding_classes(sheet: str) -> frozenset[str]:
-    """Classes that a style sheet hides everywhere; rules for some screens only do not count."""
-    plain = _MEDIA.sub(" ", sheet[:_SHEET])
-    return frozenset(found[1].lower() for found in _HIDING_CLASS.finditer(plain))
+def hiding_names(sheet: str) -> frozenset[str]:
+    """Classes, and ids as `#id`, that a style sheet hides everywhere; rules for some screens only do not count."""
+    found = set()
+    for rule in _MEDIA.sub(" ", sheet[:_SHEET]).lower().split("}"):
+        selectors, _, style = rule.rpartition("{")
+        if _conceals("".join(style.split())):
+            selected = (_SELECTED.search(selector) for selector in selectors[-_ATTRIBUTE:].split(","))
+            found |= {f"{'#' * (name[1] == '#')}{name[2]}" for name in selected if name}
+    return frozenset(found)
 
 
 def quoting(element: Attributes) -> Quoting:

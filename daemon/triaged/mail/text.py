@@ -77,7 +77,7 @@ class _Walk:
         values = node.attributes
         element = styles.Attributes.of(tag, values)
         if tag == "style":
-            self.hiding |= styles.hiding_classes((node.child and node.child.text_content) or "")
+            self.hiding |= styles.hiding_names((node.child and node.child.text_content) or "")
             return None
         if tag in _SKIPPED or styles.hides(element, self.hiding):
             return None
