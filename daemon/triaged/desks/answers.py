@@ -4,7 +4,7 @@ An answer goes to the one From, says never more about an account than the sender
 mail. Associates hear of every S1 at once.
 """
 
-from datetime import timedelta
+from dataclasses import replace
 
 from triaged.desks.case import Case
 from triaged.domain import commitments, entitlement
@@ -23,7 +23,6 @@ _UNITS = {
     "automation": "contacts",
 }
 _ASKING = (Reason.NO_CUSTOMER_REFERENCE, Reason.UNKNOWN_CUSTOMER)
-RECEIPT_WITHIN = timedelta(days=2)  # a receipt that is older than this says nothing any more
 
 
 def opened(one: Case, decision: Decision) -> tuple[Notice, ...]:
@@ -63,6 +62,7 @@ def alert(one: Case, decision: Decision) -> tuple[Notice, ...]:
         return ()
     locale = region.locale if region.locale in one.desk.locales else one.locale
     facts = full_facts(one, decision, locale, decision.account.name if decision.account else "")
+    facts = replace(facts, subject=one.about)
     return (Notice(NoticeName.PRIORITY_ALERT, region.associates, locale, facts),)
 
 
@@ -92,7 +92,7 @@ def full_facts(one: Case, decision: Decision, locale: str = "", account: str = "
         acknowledge=due.acknowledge,
         determine=due.determine,
         resolve=due.resolve,
-        requester=one.sender.address if one.sender else "",
+        requester=one.requester,
         partner=one.partner.name if one.partner else "",
         account=account,
         account_zoid=decision.account.zoid if account and decision.account else "",

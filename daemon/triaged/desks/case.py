@@ -69,6 +69,8 @@ class Case:
     customer: Customer
     region: Region
     locale: str
+    requester: str  # who opened the ticket, for associates; of a new one its sender
+    about: str  # the ticket's subject, likewise
     answerable: bool  # only a person's mail, to the one From; never a machine's or a list's
 
     @property
@@ -110,6 +112,8 @@ def look_up(mail: Mail, desk: Desk, session: Session) -> Case:
         customer=customer,
         region=region,
         locale=_locale(message, partner, region, desk),
+        requester=sender.address if sender else "",
+        about=message.subject,
         answerable=_answerable(message),
     )
 
@@ -141,6 +145,8 @@ def of_ticket(ticket: TicketRecord, evidence: tuple[Reference, ...], desk: Desk,
         customer=customer,
         region=settings.policy.regions[ticket.region],
         locale=ticket.locale,
+        requester=ticket.requester,
+        about=ticket.subject,
         answerable=ticket.answerable,
     )
 

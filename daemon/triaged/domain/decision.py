@@ -95,6 +95,8 @@ class Decision:
     linked: str = ""  # a ticket that the mail names but may not add to
     ticket_reason: Reason | None = None  # why the ticket is as it is, where that is not why the mail was decided so
     review: bool = False
+    reclassifies: bool = False  # an update that changes customer, severity, flag and deadlines
+    enriches: bool = False  # an update that adds evidence, service or the missing parameter, and changes nothing else
     primary_customer_email: str = ""
     answerable: bool = False  # a person wrote: later mails of the ticket may go to him
     steps: tuple[Step, ...] = ()

@@ -18,7 +18,7 @@ from triaged.desks import correspondence, support
 from triaged.desks.case import Desk, Mail
 from triaged.domain import commitments, references
 from triaged.domain import ticket as ticket_rules
-from triaged.domain.decision import Decision, Reason, Step, Verdict
+from triaged.domain.decision import Decision, Reason, Sender, Step, Verdict
 from triaged.domain.errors import TransientError
 from triaged.domain.message import Authentication, Message
 from triaged.mail import identity, mime, reader, senders, threads
@@ -27,6 +27,7 @@ from triaged.settings import Mailbox
 Result = TypeVar("Result")
 
 BATCH = 20
+_WOKEN = (ticket_rules.State.WAITING, ticket_rules.State.RESOLVED)  # by any reply
 _WITHHELD = "the server lists this mail and hands out no bytes of it: look at it there"
 ATTEMPTS = 3
 
@@ -184,7 +185,7 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
     """Decide one mail and write everything that follows from it."""
     work, message = read.work, read.mail.message
     twin = casebook.twin(session, work, message.message_id, read.content)
-    decision = _duplicate(read, twin) if twin else support.consider(read.mail, office.desk, session)
+    decision = _again(session, office, read, twin) if twin else support.consider(read.mail, office.desk, session)
     ticket_id = None
     if decision.verdict is Verdict.TICKET:
         decision, ticket_id = _open(session, office, read, decision, now)
@@ -200,16 +201,33 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
         message_id=message.message_id,
         content=read.content,
         ticket_id=ticket_id,
-        duplicate_of=twin,
+        duplicate_of=twin.id if twin else None,
         error=message.unreadable or None,
     )
     return decision
 
 
-def _duplicate(read: Read, twin: int) -> Decision:
-    mailbox = read.mail.mailbox
-    step = Step("duplicate", f"the same mail as message {twin}")
-    return Decision(Verdict.DUPLICATE, Reason.DUPLICATE, mailbox.desk, mailbox.regions[0], "", steps=(step,))
+def _again(session: Session, office: Office, read: Read, twin: casebook.Twin) -> Decision:
+    """The same mail as an earlier one: nothing, unless the first copy waits because nobody vouched for it."""
+    waiting = tickets.by_number(session, twin.ticket) if twin.ticket else None
+    if (
+        waiting is not None
+        and waiting.state is ticket_rules.State.REVIEW
+        and twin.reason == Reason.UNAUTHENTICATED_SENDER
+        and read.mail.authentication.passed
+    ):
+        return support.vouched(read.mail, waiting, office.desk, session)
+    mailbox, sender = read.mail.mailbox, read.mail.message.sender
+    return Decision(
+        Verdict.DUPLICATE,
+        Reason.DUPLICATE,
+        mailbox.desk,
+        mailbox.regions[0],
+        "",
+        sender=Sender(sender.address, authenticated=read.mail.authentication.passed) if sender else None,
+        linked=twin.ticket,
+        steps=(Step("duplicate", f"the same mail as message {twin.id}"),),
+    )
 
 
 def _open(session: Session, office: Office, read: Read, decision: Decision, now: datetime) -> tuple[Decision, int]:
@@ -228,11 +246,14 @@ def _add(session: Session, office: Office, read: Read, decision: Decision, now: 
     _note(session, office, read, row.id, "reply", decision, now)
     if decision.review and state is not ticket_rules.State.REVIEW:
         tickets.move(row, ticket_rules.State.REVIEW, now)
-    elif not decision.review and state in (ticket_rules.State.WAITING, ticket_rules.State.RESOLVED):
+    elif not decision.review and (decision.reclassifies or state in _WOKEN):
         tickets.move(row, ticket_rules.State.OPEN, now)
-    if decision.account and not row.account_zoid:
+    if decision.reclassifies:
         tickets.classify(row, decision, _due(office, decision, row.opened_at))
+        row.authenticated = row.authenticated or bool(decision.sender and decision.sender.authenticated)
         _note(session, office, read, row.id, "classified", decision, now)
+    elif decision.enriches:
+        tickets.enrich(row, decision)
     return row.id
 
 

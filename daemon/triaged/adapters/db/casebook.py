@@ -113,18 +113,30 @@ def failed(session: Session, row_id: int, error: str) -> None:
     )
 
 
-def twin(session: Session, work: Work, message_id: str, content: str) -> int | None:
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The first copy of a mail: its row, its ticket's number or empty, why it was decided so."""
+
+    id: int
+    ticket: str
+    reason: str
+
+
+def twin(session: Session, work: Work, message_id: str, content: str) -> Twin | None:
     """An earlier mail that is this one again: the same bytes, or the same Message-ID with the same content."""
     same = MessageRow.sha256 == work.sha256
     if message_id:
         same = sqlalchemy.or_(
             same, sqlalchemy.and_(MessageRow.message_id == message_id, MessageRow.content_hash == content)
         )
-    return session.scalar(
-        sqlalchemy.select(sqlalchemy.func.min(MessageRow.id)).where(
-            same, MessageRow.id < work.id, MessageRow.state.in_(("decided", "quarantined"))
-        )
-    )
+    found = session.execute(
+        sqlalchemy.select(MessageRow.id, Ticket.number, MessageRow.reason)
+        .join(Ticket, Ticket.id == MessageRow.ticket_id, isouter=True)
+        .where(same, MessageRow.id < work.id, MessageRow.state.in_(("decided", "quarantined")))
+        .order_by(MessageRow.id)
+        .limit(1)
+    ).first()
+    return Twin(found[0], found[1] or "", found[2] or "") if found else None
 
 
 def decided(

@@ -153,6 +153,14 @@ def classify(row: TicketRow, decision: Decision, due: Deadlines) -> None:
     row.due_resolve = due.resolve.limit
 
 
+def enrich(row: TicketRow, decision: Decision) -> None:
+    """A reply's evidence, the service it names, and what is no longer missing; nothing else changes."""
+    row.evidence = [{"kind": r.kind.value, "value": r.value, "where": r.where} for r in decision.evidence]
+    row.service, row.missing = decision.service or None, list(decision.missing)
+    if decision.ticket_reason:
+        row.reason = decision.ticket_reason.value
+
+
 def record(
     session: Session,
     ticket_id: int,
