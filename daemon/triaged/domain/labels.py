@@ -49,6 +49,7 @@ _BLOCKED_ASIDE = re.compile(r"b[lniwqad]{0,4}$")  # "Zoho partner – Org ID 600
 _STARTS = re.compile(r"(?:^|[s,;.dpoc])[lqaNj]*$")
 _ALONE_BEFORE = re.compile(r"^[lqdaNo]*$")
 _SEPARATED = re.compile(r"c?(?:[lqnaw]|o[^oc]{0,30}c){0,12}(?P<mark>[sd])")
+_DENIED = re.compile(r"[lqca]*(?:i?[lqj]*b[lqibj]*(?=[.,;c]|$)|o[lqi]*b[lqi]*c)")  # "… is not ours.", "… (wrong)"
 _VALUES = {Role.SUPER_ADMIN: "A", Role.CUSTOMER_EMAIL: "A", Role.DOMAIN: "[DAU]", Role.SERVICE: "(?!)"}
 _ANY_VALUE = "A|N+|D|U"
 
@@ -230,12 +231,19 @@ def _forward(line: Line, group: Group, limit: int, judge: Judge) -> list[Claim]:
     found = _pattern(_FORWARD, wanted, words, _listed(line, group)).match(line.shape, group.end, end)
     while found:
         new = list(_claim(line, group, found.start("value"), judge))
-        claims += new
+        claims += _unless_denied(line, found.end("value"), new)
         at = _after(line, found.start("value"), found.end("value"), new)
         found = _pattern(_LIST, wanted).match(line.shape, at, min(limit, at + _REACH))
     if group.roles[0] is Role.SERVICE and not claims:
         claims += _service(line, group, limit, judge)
     return _paired(group, claims)
+
+
+def _unless_denied(line: Line, end: int, claims: list[Claim]) -> list[Claim]:
+    """The claims; as nothing's value when the clause goes on "is wrong", "n'est pas le nôtre", "ではありません"."""
+    if not _DENIED.match(line.shape, end):
+        return claims
+    return [claim._replace(role=Role.OTHER, value="") for claim in claims]
 
 
 def _listed(line: Line, group: Group) -> str:
@@ -319,7 +327,7 @@ def _backward(line: Line, group: Group, judge: Judge, taken: set[int]) -> Iterat
         at -= 1
     if at in taken:
         return
-    claims = list(_claim(line, group, at, judge))
+    claims = _unless_denied(line, group.end, list(_claim(line, group, at, judge)))
     taken.update(claim.at for claim in claims)
     yield from claims
 

@@ -41,6 +41,7 @@ _PIECE = re.compile(
 _SMALL = re.compile(r"[0-9]+(?:[.\-'’][0-9]+)*|[^\W\d_]+|.")
 _CJK = re.compile(f"[{CJK}]")
 _BULLET = re.compile(r"\s*(?:[>|]\s*)*(?:(?:[-–*+•·‣▪●○◦➢✓✔o]|[\u2460-\u2473]|\(?[0-9]{1,2}[.)]|[a-zA-Z][.)])\s+)?")
+_HEADING = re.compile(r"^【([^【】]{1,40})】(?!\s*(?:[:：]|$))")  # "【組織ID】80012345602": brackets for a colon
 
 _SORTS = {
     **dict.fromkeys(":=|\t→⇒", "s"),
@@ -89,7 +90,8 @@ def clean(text: str) -> str:
 def without_bullet(text: str) -> str:
     """The line from its first word on: quote marks, bullets and list numbers are off."""
     found = _BULLET.match(text)
-    return text[found.end() :] if found else text
+    bare = text[found.end() :] if found else text
+    return _HEADING.sub(r"\1: ", bare, count=1) if bare.startswith("【") else bare
 
 
 def read(text: str, vocabulary: Vocabulary) -> Line:
