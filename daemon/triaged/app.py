@@ -16,6 +16,7 @@ from triaged.desks.case import Desk
 from triaged.domain.decision import Decision
 from triaged.domain.errors import PermanentError, TransientError
 from triaged.domain.message import Message
+from triaged.mail import reader
 from triaged.settings import Settings
 from triaged.workflows import associate, decide, intake
 
@@ -99,12 +100,21 @@ class Explained:
 
 def explain(app: App, raw: bytes, mailbox: str | None) -> Explained:
     """The decision on a mail file, by the very code that the daemon runs; nothing is stored."""
-    place = app.settings.mailbox(mailbox) if mailbox else app.settings.mailboxes[0]
     truncated = len(raw) > app.settings.limits.message
+    if truncated:  # as intake would have taken it
+        raw = raw.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    place = app.settings.mailbox(mailbox) if mailbox else _addressed(app, raw)
     mail = decide.read_mail(raw, place, app.desk, datetime.now(UTC), truncated)
-    with app.database.read() as session:
+    with ready(app).database.read() as session:
         decision = support.consider(mail, app.desk, session)
     return Explained(decision, mail.message, _letters(app, decision))
+
+
+def _addressed(app: App, raw: bytes) -> settings.Mailbox:
+    """The mailbox that the mail was written to, else the first."""
+    message = reader.read(raw, app.settings.house, truncated=True)
+    written = {address.address for address in (*message.to, *message.cc)} | {*message.values("delivered-to")}
+    return next((m for m in app.settings.mailboxes if m.address in written), app.settings.mailboxes[0])
 
 
 def _letters(app: App, decision: Decision) -> tuple[tuple[tuple[str, ...], templates.Rendered], ...]:
@@ -118,7 +128,7 @@ def _letters(app: App, decision: Decision) -> tuple[tuple[tuple[str, ...], templ
 
 def replay(app: App, number: int) -> Decision:
     """The decision on a stored mail as of today; nothing is stored."""
-    with app.database.read() as session:
+    with ready(app).database.read() as session:
         record = casebook.one(session, number)
         raw = ledger.raw(session, number)
         place = app.settings.mailbox(record.row["mailbox"])

@@ -121,7 +121,6 @@ def test_an_international_domain_is_kept_in_ascii_and_never_mapped() -> None:
         ({"domains": ["acme.example", "localhost"]}, "domains[2]", "such as acme.example"),
         ({"domains": ["acme.example."]}, "domains[1]", "such as acme.example"),
         ({"domains": ["10.0.0.1"]}, "domains[1]", "such as acme.example"),
-        ({"domains": ["GMAIL.com"]}, "domains[1]", "list its people under users"),
         ({"users": [{}]}, "users[1]", "a zuid, an email or both"),
         ({"users": [{"mail": "x@acme.example", "zuid": 1}]}, "users[1].mail", "did you mean email?"),
         ({"users": ["x@acme.example"]}, "users[1]", "keys zuid, email"),
@@ -159,8 +158,6 @@ def test_all_problems_come_at_once_with_their_entry() -> None:
     assert problems_of(json.dumps([ENTRY, bad, 7, ENTRY])) == [
         'entry 2, zoid: found "x": write the digits of the id alone, at most 20 (a spreadsheet that shows 6.0E+10 has '
         "lost some: format the column as text)",
-        'entry 2, domains[1]: found "gmail.com": a public mail domain names nobody: remove it, and list its people '
-        "under users",
         "entry 3: found 7: write an entry with the keys zoid, zgid, name, region, super_admin, domains, users, "
         "subscriptions, partners",
         'entry 4: found "60012345678/eu": it is already in entry 1: keep one of the two',
@@ -229,3 +226,16 @@ def test_many_problems_are_told_briefly() -> None:
     assert lines[1] == "  entry 0, zoid: found 1: it is wrong"
     assert lines[-1] == "  … and 10 more"
     assert len(directory_file.told("x", problems[:1]).splitlines()) == 2
+
+
+def test_a_public_mail_domain_of_a_customer_is_kept_and_identifies_nobody() -> None:
+    rules = directory_file.Rules({"eu"}, {"gmail.com"})
+    entry = {"zoid": "60012345678", "region": "eu", "name": "Acme", "domains": ["gmail.com"]}
+    reading = directory_file.read_accounts(json.dumps([entry]).encode(), rules)
+    assert (reading.problems, reading.records[0].domains) == ((), ("gmail.com",))
+
+
+def test_a_public_mail_domain_of_a_partner_is_refused() -> None:
+    rules = directory_file.Rules({"eu"}, {"gmail.com"})
+    (problem,) = directory_file.read_partners(b'[{"name": "Solo", "domains": ["gmail.com"]}]', rules).problems
+    assert "list its people under contacts" in str(problem)

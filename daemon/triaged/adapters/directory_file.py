@@ -72,15 +72,14 @@ class Rules:
         return text
 
     def customer_domain(self, raw: Any) -> str:
-        return self._own_domain(raw, "remove it, and list its people under users")
+        """A public mail domain may stand there; it identifies nobody (policy `public_mail_domains`)."""
+        return _domain(raw)
 
     def partner_domain(self, raw: Any) -> str:
-        return self._own_domain(raw, "remove it, and list its people under contacts")
-
-    def _own_domain(self, raw: Any, fix: str) -> str:
+        """Whoever has an address at a public mail domain would be this partner: refused."""
         domain = _domain(raw)
         if domain in self.public_domains:
-            raise ValueError(f"a public mail domain names nobody: {fix}")
+            raise ValueError("a public mail domain names nobody: remove it, and list its people under contacts")
         return domain
 
 

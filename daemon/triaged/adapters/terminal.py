@@ -5,6 +5,7 @@ Everything that a stranger may have written is escaped before it gets here: rich
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -20,6 +21,7 @@ from triaged.domain.references import Reference
 _VERDICT_STYLE = {"ticket": "bold green", "update": "bold cyan", "quarantine": "bold red", "bounce": "yellow"}
 _LEVEL_STYLE = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
 _BAR = 24
+_PIPED = 1000  # columns of a table that goes into a pipe
 _WHOLE = 40  # lines of a passage that are shown in full
 _SPACES = {0xA0: " ", 0x202F: " "}  # French writes them before a colon; a terminal shows them as they are or not at all
 
@@ -28,6 +30,12 @@ def console(stderr: bool = False) -> Console:
     """A console as wide as the terminal; 100 columns where there is none, so that logs and pipes wrap alike."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(file=stream, highlight=False, markup=False, width=None if stream.isatty() else 100)
+
+
+def _wide() -> Console:
+    """For what is one line each: nothing is folded where stdout is no terminal, so that it can be searched."""
+    out = console()
+    return out if out.is_terminal else Console(file=sys.stdout, highlight=False, markup=False, width=_PIPED)
 
 
 def say(text: str = "", style: str = "") -> None:
@@ -45,7 +53,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], empty: str =
         view.add_column(header, overflow="fold")
     for row in kept:
         view.add_row(*(Text(value) for value in row))
-    console().print(view)
+    _wide().print(view)
 
 
 def facts(pairs: Iterable[tuple[str, object]], title: str = "") -> None:
@@ -63,7 +71,7 @@ def checked(level: str, name: str, text: str, fix: str = "") -> None:
     line = Text.assemble((f"{level:<4} ", _LEVEL_STYLE[level]), (f"{name:<22} ", "bold"), log.escape(text))
     if fix:
         line.append(f"\n     → {log.escape(fix)}", style="italic")
-    console().print(line)
+    _wide().print(line, soft_wrap=True)
 
 
 def mail(subject: str, pairs: Iterable[tuple[str, object]], body: str) -> None:
@@ -145,7 +153,17 @@ def _grid(rows: Iterable[tuple[str, RenderableType]]) -> Table:
 
 
 def _plain(value: object) -> str:
-    return "-" if value is None or value == "" else log.escape(str(value))
+    match value:
+        case None | "" | [] | ():
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        case list() | tuple():
+            return ", ".join(_plain(one) for one in value)
+        case _:
+            return log.escape(str(value))
 
 
 def _sender(sender: Mapping[str, Any] | None) -> Text:

@@ -97,7 +97,10 @@ class Cli:
 
     @property
     def database(self) -> Any:
-        return self.app.database
+        """The database, once its schema is known to be ours. Raises PermanentError with the command that mends it."""
+        from triaged import app
+
+        return app.ready(self.app).database
 
 
 def stop(code: Exit, text: str) -> NoReturn:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from triaged.cli import json_option, print_json
+
 if TYPE_CHECKING:
     from triaged.cli import Cli
 
@@ -24,13 +26,17 @@ def upgrade(cli: "Cli") -> None:
 
 
 @db.command()
+@json_option
 @click.pass_obj
-def current(cli: "Cli") -> None:
+def current(cli: "Cli", as_json: bool) -> None:
     """The schema's version, and the one that this program needs; exit 1 where they differ."""
     from triaged import app
 
     found, wanted = app.schema(cli.app)
-    click.echo(f"the database has {found or 'no schema'}, this program needs {wanted}")
+    if as_json:
+        print_json({"database": found, "program": wanted})
+    else:
+        click.echo(f"the database has {found or 'no schema'}, this program needs {wanted}")
     if found != wanted:
         click.echo("→ triaged db upgrade", err=True)
         raise SystemExit(1)

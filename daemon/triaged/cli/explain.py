@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--mailbox", help="The mailbox it would have come to; default: the first one.")
+@click.option(
+    "--mailbox", help="The mailbox it would have come to; default: the one it is addressed to, else the first."
+)
 @click.option("--mails", is_flag=True, help="Also show the mails that would go, in full.")
 @json_option
 @click.pass_obj
@@ -22,6 +24,9 @@ def explain(cli: "Cli", file: Path, mailbox: str | None, mails: bool, as_json: b
     from triaged import app
     from triaged.adapters import terminal
 
+    known = [one.name for one in cli.settings.mailboxes]
+    if mailbox and mailbox not in known:
+        raise click.BadParameter(f"{mailbox!r} is none of {', '.join(known)}", param_hint="--mailbox")
     explained = app.explain(cli.app, file.read_bytes(), mailbox)
     receipt = explained.decision.document()
     if as_json:

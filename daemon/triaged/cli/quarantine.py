@@ -59,7 +59,13 @@ def show(cli: "Cli", number: int, as_json: bool) -> None:
         record = casebook.one(session, number)
         if record.row["state"] != "quarantined":
             stop(Exit.PROBLEMS, f"message {number} is {record.row['state']}, not in quarantine")
-        head = ledger.raw(session, number)[:4000].decode("latin-1").replace("\r\n", "\n").partition("\n\n")[0]
+        head = (
+            ledger.raw(session, number)[:4000]
+            .decode("utf-8", "replace")
+            .replace("\r\n", "\n")
+            .replace("\t", "    ")
+            .partition("\n\n")[0]
+        )
     if as_json:
         print_json({**record.document(), "header": head})
         return
@@ -83,7 +89,7 @@ def release(cli: "Cli", number: int) -> None:
 
 @quarantine.command()
 @click.argument("number", type=int)
-@click.option("--why", required=True, help="The reason; the ledger keeps it.")
+@click.option("--why", default="no reason given", help="The reason; the ledger keeps it.")
 @click.pass_obj
 def drop(cli: "Cli", number: int, why: str) -> None:
     """Nobody needs NUMBER: it stays in the ledger as dropped, with the reason."""

@@ -50,7 +50,7 @@ def check(cli: "Cli", as_json: bool) -> None:
     scripts = settings.shipped("migrations")
     found = []
     try:
-        for finding in checkup.findings(cli.settings, cli.database, scripts, cli.app.renderer, relay):
+        for finding in checkup.findings(cli.settings, cli.app.database, scripts, cli.app.renderer, relay):
             found.append(finding)
             if not as_json:
                 terminal.checked(finding.level, finding.name, finding.text, finding.fix)
@@ -68,11 +68,10 @@ def check(cli: "Cli", as_json: bool) -> None:
 @click.pass_obj
 def status(cli: "Cli", as_json: bool) -> None:
     """One screen: who runs, what waits, and what needs a person."""
-    from triaged import app
     from triaged.adapters import terminal
     from triaged.workflows import overview
 
-    seen = overview.overview(app.ready(cli.app).database, cli.settings, datetime.now(UTC))
+    seen = overview.overview(cli.database, cli.settings, datetime.now(UTC))
     if as_json:
         print_json(seen.document())
     else:
@@ -82,7 +81,10 @@ def status(cli: "Cli", as_json: bool) -> None:
                     "daemons",
                     ", ".join(f"{d['host']}/{d['pid']} {'alive' if d['alive'] else 'silent'}" for d in seen.daemons),
                 ),
-                ("mailboxes", ", ".join(f"{m['name']} {m.get('state') or 'not polled'}" for m in seen.mailboxes)),
+                (
+                    "mailboxes",
+                    ", ".join(f"{m['name']} {m.get('state') or m['polled'] or 'never polled'}" for m in seen.mailboxes),
+                ),
                 ("mails", ", ".join(f"{number} {state}" for state, number in seen.messages.items())),
                 ("tickets", ", ".join(f"{number} {state}" for state, number in seen.tickets.items())),
                 ("S1 open", seen.critical),

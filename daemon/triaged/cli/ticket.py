@@ -10,6 +10,7 @@ from triaged.cli import json_option, print_json
 
 if TYPE_CHECKING:
     from triaged.cli import Cli
+    from triaged.domain.decision import Decision
 
 
 @click.group()
@@ -95,25 +96,27 @@ def _told(detail: dict[str, object]) -> str:
 @ticket.command("set-customer")
 @click.argument("number")
 @click.argument("address")
+@json_option
 @click.pass_obj
-def set_customer(cli: "Cli", number: str, address: str) -> None:
+def set_customer(cli: "Cli", number: str, address: str, as_json: bool) -> None:
     """Fill the "primary customer e-mail" field of NUMBER: the ticket is classified again, and its partner told."""
     from triaged import app
     from triaged.workflows import associate
 
     decision = associate.set_customer(app.bureau(cli.app, _actor()), number, address.strip().lower(), _now())
-    _told_decision(decision)
+    _tell(decision, as_json)
 
 
 @ticket.command()
 @click.argument("number")
+@json_option
 @click.pass_obj
-def accept(cli: "Cli", number: str) -> None:
+def accept(cli: "Cli", number: str, as_json: bool) -> None:
     """Take NUMBER out of review: you vouch for its sender."""
     from triaged import app
     from triaged.workflows import associate
 
-    _told_decision(associate.accept(app.bureau(cli.app, _actor()), number, _now()))
+    _tell(associate.accept(app.bureau(cli.app, _actor()), number, _now()), as_json)
 
 
 @ticket.command()
@@ -149,10 +152,10 @@ ticket.add_command(_move("closed", "Close NUMBER for good: a later mail opens a 
 ticket.add_command(_move("open", "Take NUMBER up again."), "reopen")
 
 
-def _told_decision(decision: object) -> None:
-    from triaged.domain.decision import Decision
-
-    assert isinstance(decision, Decision)
+def _tell(decision: "Decision", as_json: bool) -> None:
+    if as_json:
+        print_json(decision.document())
+        return
     account = f"{decision.account.name}, {decision.licences} licences" if decision.account else "no account"
     flag = " ⚑ priority customer – large-user account" if decision.priority else ""
     click.echo(f"{decision.ticket}: {account}: {decision.severity} ({decision.why}){flag}")

@@ -49,7 +49,7 @@ _BLOCKED_ASIDE = re.compile(r"b[lniwqad]{0,4}$")  # "Zoho partner – Org ID 600
 _STARTS = re.compile(r"(?:^|[s,;.dpoc])[lqaNj]*$")
 _ALONE_BEFORE = re.compile(r"^[lqdaNo]*$")
 _SEPARATED = re.compile(r"c?(?:[lqnaw]|o[^oc]{0,30}c){0,12}(?P<mark>[sd])")
-_DENIED = re.compile(r"[lqca]*(?:i?[lqj]*b[lqibj]*(?=[.,;c]|$)|o[lqi]*b[lqi]*c)")  # "… is not ours.", "… (wrong)"
+_DENIED = re.compile(r"[lqca]*(?:i?[lqj]*b[lqibjk]*(?=[.,;c]|$)|o[lqi]*b[lqi]*c)")  # "… is not ours.", "… (wrong)"
 _VALUES = {Role.SUPER_ADMIN: "A", Role.CUSTOMER_EMAIL: "A", Role.DOMAIN: "[DAU]", Role.SERVICE: "(?!)"}
 _ANY_VALUE = "A|N+|D|U"
 

@@ -254,6 +254,11 @@ def again(session: Session, row_id: int, allowed: tuple[str, ...], command: str)
     if row is None or row.state not in allowed:
         state = row.state if row else "not there"
         raise PermanentError(f"message {row_id} is {state}; `{command}` takes only {', '.join(allowed)} ones")
+    if row.truncated:
+        raise PermanentError(
+            f"of message {row_id} only the header was kept: raise [limits] message, move the mail out of the folder "
+            "and back into it, and it comes again"
+        )
     if session.get(RawRow, row_id) is None:
         raise PermanentError(f"message {row_id} has no stored bytes any more: nothing to decide on")
     row.state, row.attempts, row.announced = "received", 0, False

@@ -20,6 +20,7 @@ class Position:
 
     uidvalidity: int
     last_uid: int
+    polled_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def insert_if_absent(session: Session, table: type, rows: Sequence[dict[str, obj
 
 def position(session: Session, mailbox: str) -> Position | None:
     row = session.get(Cursor, mailbox)
-    return Position(row.uidvalidity, row.last_uid) if row else None
+    return Position(row.uidvalidity, row.last_uid, row.polled_at) if row else None
 
 
 def newest_incarnation(session: Session, mailbox: str, uidvalidity: int) -> int | None:
