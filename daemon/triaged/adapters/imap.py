@@ -356,7 +356,7 @@ class Connection:
             except exceptions.LoginError as error:
                 raise LoginRefused(
                     f"{self._place()} refused the log-in of {self._mailbox.username!r} ({_refusal(error)}). "
-                    f"Check username and password_file of [[mailbox]] {self._mailbox.name}"
+                    f"Check username and password (or password_file) of [[mailbox]] {self._mailbox.name}"
                 ) from None
             self._capabilities = frozenset(self._client.capabilities())
 
