@@ -31,7 +31,7 @@ _FORWARD = """
   (?: [oa] [lqinas]* )?
   (?P<value> VALUE ) (?! x )
 """
-_LIST = "(?: [qac] | HINT )* [,;pj] [,;jqa]* (?: n+ a )? (?P<value> VALUE ) (?! [wnlibx] )"
+_LIST = "(?: [qac] | HINT )* [,;pj] [,;jqa]* (?: n+ a )? (?P<value> VALUE ) (?! [wnlibtx] )"
 _BACK = re.compile(r"(?P<value>A|D|N+)[qca]*(?:,l[lq]*|[lqia]*[oisdl][lqiaos]*)$")
 _OPEN_END = """
     c? (?: [lqnaWORD] | HINT )* s (?: [lqisda] | HINT )* (?: n [lqnd.]* )? $
@@ -48,8 +48,16 @@ _BLOCKED_BEFORE = re.compile(r"b[lniwqa]{0,3}$")
 _BLOCKED_ASIDE = re.compile(r"b[lniwqad]{0,4}$")  # "Zoho partner – Org ID 60099999999" in a signature
 _STARTS = re.compile(r"(?:^|[s,;.dpoc])[lqaNj]*$")
 _ALONE_BEFORE = re.compile(r"^[lqdaNo]*$")
+_ASIDE_BEFORE = re.compile(r"t,?(?:[^.,;]*|[lqnkKoac]*,[qo]*)$")  # in one clause, or of a name before a comma
+_ASIDE_BEHIND = re.compile(r"[^.ADN]{0,12}(?:A|D|N+)[lq]{0,3}t")  # "ZOID 60012345678 had this"
+_ASIDE_REACH = 40
+_BLOCKED_FURTHER = re.compile(r"(?:[bt][lniwqa]{0,3}|x)$")
+_ADDRESS_NEXT = re.compile("l?[qao]{0,3}A")
+_COUNTED = re.compile(r"k[lqis]{0,4}$")  # "licences : 250000"
+_SUREST_ID = 9  # digits of a number that counts nothing
+_FIELD = re.compile(r"[lqdaNo]*[Kk][lqnakKpjoc]*s")
 _SEPARATED = re.compile(r"c?(?:[lqnaw]|o[^oc]{0,30}c){0,12}(?P<mark>[sd])")
-_DENIED = re.compile(r"[lqca]*(?:i?[lqj]*b[lqibjk]*(?=[.,;c]|$)|o[lqi]*b[lqi]*c)")  # "… is not ours.", "… (wrong)"
+_DENIED = re.compile(r"[lqca]*(?:i?[lqj]*b[lqibjk]*(?=[.,;c]|$)|o[lqi]*[bt][lqi]*c)")  # "… is not ours.", "… (wrong)"
 _VALUES = {Role.SUPER_ADMIN: "A", Role.CUSTOMER_EMAIL: "A", Role.DOMAIN: "[DAU]", Role.SERVICE: "(?!)"}
 _ANY_VALUE = "A|N+|D|U"
 
@@ -122,9 +130,14 @@ def read(line: Line, judge: Judge) -> Reading:
         found += _backward(line, group, judge, taken)
         if place == len(groups) - 1:
             pending = _pending(line, group)
+    for place, group in enumerate(groups):
+        if "K" in line.shape[group.start : group.end] or _SEPARATED.match(line.shape, group.end):
+            further = _further(line, group, forward[place], _limit(line, groups, place), judge)
+            found += (claim for claim in further if claim.at not in taken)
     if not groups and (above := heading(line)) and set(above.roles) == {Role.SERVICE}:
         pending = Pending(above, bare=True)
-    known = sorted(claim for claim in found if claim.role is not Role.OTHER and claim.value)
+    known = [claim for claim in found if claim.role is not Role.OTHER and claim.value]
+    known.sort(key=lambda claim: claim.at)  # services of one label share a place, and keep their order
     return Reading(tuple(known), pending)
 
 
@@ -137,7 +150,7 @@ def next_line(line: Line, pending: Pending, near: bool, judge: Judge) -> tuple[C
     if Role.SERVICE in pending.group.roles and not re.search("[Kk]", line.shape):
         return tuple(Claim(0, Role.SERVICE, name) for name in judge.catalogue.known(line.text))[:1]
     found = _opening(_wanted(pending.group.roles), near, pending.bare).match(line.shape)
-    return tuple(_claim(line, pending.group, found.start("value"), judge)) if found else ()
+    return _alone(line, pending.group, found, judge)
 
 
 def goes_on(line: Line) -> bool:
@@ -150,8 +163,13 @@ def cell(line: Line, group: Group, judge: Judge) -> tuple[Claim, ...]:
     if Role.SERVICE in group.roles:
         return tuple(Claim(0, Role.SERVICE, name) for name in judge.catalogue.labelled(line.text))
     found = re.match(rf"[lqna]*(?P<value>{_wanted(group.roles)})(?!x)", line.shape)
-    claims = _claim(line, group, found.start("value"), judge) if found else ()
-    return tuple(claim for claim in claims if claim.role is not Role.OTHER)
+    return tuple(claim for claim in _alone(line, group, found, judge) if claim.role is not Role.OTHER)
+
+
+def _alone(line: Line, group: Group, found: re.Match[str] | None, judge: Judge) -> tuple[Claim, ...]:
+    """The values of a line or cell whose label stands above it."""
+    claims = list(_claim(line, group, found.start("value"), judge)) if found else []
+    return (*claims, *_further(line, group, claims, len(line.items), judge))
 
 
 def heading(line: Line) -> Group | None:
@@ -170,9 +188,13 @@ def _groups(line: Line) -> list[Group]:
         terms = [item.term for item in line.items[match.start() : match.end()] if item.term and item.term.is_label]
         terms = [term for term in terms if not term.line_start] or terms
         roles = tuple(term.role for term in terms)
-        if "K" not in match[0] and not (_telling(line, match, free, separated) or _before_service(line, match, roles)):
+        if "K" not in match[0] and not (
+            _telling(line, match, free, separated)
+            or _before_service(line, match, roles)
+            or _before_address(line, match)
+        ):
             continue
-        if (_BLOCKED_BEFORE if separated else _BLOCKED_ASIDE).search(before):
+        if (_BLOCKED_BEFORE if separated else _BLOCKED_ASIDE).search(before) or _aside(line, match, separated):
             roles = (Role.OTHER,)
         acronyms = tuple(dict.fromkeys(term.acronym for term in terms if term.acronym))
         found.append(Group(match.start(), match.end(), roles, acronyms, free))
@@ -184,9 +206,40 @@ def _telling(line: Line, match: re.Match[str], free: bool, separated: re.Match[s
     return free and separated is not None and (separated["mark"] == "s" or _first(line, match.start()))
 
 
+def _aside(line: Line, match: re.Match[str], separated: re.Match[str] | None) -> bool:
+    """Does prose speak of an example or another matter here: "as with our customer ZOID …", "ZOID … had this"? A
+    labelled line (label, separator, value) always speaks of its own."""
+    if "t" not in line.shape or (separated and separated["mark"] == "s" and _first(line, match.start())):
+        return False
+    last = line.shape.rfind("t", max(0, match.start() - _ASIDE_REACH), match.start())
+    before = last >= 0 and _ASIDE_BEFORE.match(line.shape[: match.start()], last)
+    return bool(before or _ASIDE_BEHIND.match(line.shape, match.end()))
+
+
+def unfinished_aside(line: Line) -> str:
+    """The end of a line from the words on that say that its sentence is about another matter; the sentence may go on
+    in the next line."""
+    last = line.shape.rfind("t")
+    return line.text[line.items[last].start :] if last >= 0 and "." not in line.shape[last:] else ""
+
+
+def is_field(line: Line) -> bool:
+    """A line that begins with a label and a separator."""
+    return bool(_FIELD.match(line.shape))
+
+
 def _before_service(line: Line, match: re.Match[str], roles: Sequence[Role]) -> bool:
     """ "the service Zoho CRM": no separator is needed before the maker's name."""
     return set(roles) == {Role.SERVICE} and bool(_made(line, match.end()))
+
+
+def _before_address(line: Line, match: re.Match[str]) -> bool:
+    """ "our customer it@acme.example cannot log in": an article or pronoun, the customer, and the address at once."""
+    item = line.items[match.start()]
+    spoken = line.text[item.start : item.end]
+    defined = " " in spoken or line.shape[: match.start()][-1:] == "l" or not spoken.isascii()
+    named = match[0] == "k" and item.term is not None and item.term.customer
+    return named and defined and bool(_ADDRESS_NEXT.match(line.shape, match.end()))
 
 
 def _made(line: Line, end: int) -> str:
@@ -220,7 +273,7 @@ def _opening(value: str, near: bool, bare: bool) -> re.Pattern[str]:
     """How a line begins that holds nothing but the value of the label above it."""
     before = "(?:[lqsdna,o]{0,8})" if near else "[qdao]*"
     number = value.replace("N+", "(?<![n,])N+(?![wnlibxA])")
-    return re.compile(rf"^{before}(?P<value>{number})(?!x){'(?=[qc,.;adjo]|$)' if bare else ''}")
+    return re.compile(rf"^{before}(?P<value>{number})(?!x){'(?=[qc,.;adjoA]|$)' if bare else ''}")
 
 
 def _forward(line: Line, group: Group, limit: int, judge: Judge) -> list[Claim]:
@@ -237,6 +290,33 @@ def _forward(line: Line, group: Group, limit: int, judge: Judge) -> list[Claim]:
     if group.roles[0] is Role.SERVICE and not claims:
         claims += _service(line, group, limit, judge)
     return _paired(group, claims)
+
+
+def _further(line: Line, group: Group, claims: Sequence[Claim], limit: int, judge: Judge) -> Iterator[Claim]:
+    """More values behind a label's own, with words or nothing between: "it@acme.example (replaced by it@b.example)".
+    Which one is meant cannot be told from here, so each is evidence, and a contradiction where they disagree."""
+    values = [claim for claim in claims if claim.role is not Role.SERVICE]
+    if not values or group.roles[-1] is Role.OTHER:
+        return
+    at = _after(line, values[-1].at, values[-1].at + 1, values)
+    while at < limit:
+        size = _number(line, at)[1] if line.shape[at] == "N" else 1
+        if _is_further(line, group, at, at + size):
+            yield from _unless_denied(line, at + size, list(_claim(line, group, at, judge)))
+        at += size
+
+
+def _is_further(line: Line, group: Group, start: int, end: int) -> bool:
+    """Is the value at items `start` to `end` one more of the group's? A number before a word may count something."""
+    sort, before, after = line.shape[start], line.shape[max(0, start - 12) : start], line.shape[end : end + 1]
+    if _BLOCKED_FURTHER.search(before) or after == "x":
+        return False
+    if sort == "A":
+        return any(role in _ADDRESSES for role in group.roles)
+    if sort != "N" or not any(role in _IDS for role in group.roles):
+        return False
+    digits = sum(len(item.text) for item in line.items[start:end])
+    return not _COUNTED.search(before) and (digits >= _SUREST_ID or after not in tuple("wnlkK"))
 
 
 def _unless_denied(line: Line, end: int, claims: list[Claim]) -> list[Claim]:
@@ -311,7 +391,7 @@ def _run(line: Line, at: int) -> Sequence[Item]:
 def _number(line: Line, at: int) -> tuple[str | None, int]:
     run = _run(line, at)
     after = line.shape[at + len(run) : at + len(run) + 1]
-    return identifiers.number([item.text for item in run], last=after not in tuple("wnliKkb"))
+    return identifiers.number([item.text for item in run], last=after not in tuple("wnliKkbt"))
 
 
 def _backward(line: Line, group: Group, judge: Judge, taken: set[int]) -> Iterator[Claim]:
@@ -353,7 +433,7 @@ def _service(line: Line, group: Group, limit: int, judge: Judge) -> Iterator[Cla
         return
     begin = found.end()
     end = next((at for at in range(begin, limit) if line.items[at].text in ("\t", "|")), limit)
-    if begin >= end or re.match("[qao]*(?:b|$)", line.shape[begin:end]):
+    if begin >= end or re.match("[qao]*(?:[bt]|$)", line.shape[begin:end]):
         return
     text = line.text[line.items[begin].start : line.items[end - 1].end]
     plain = found["mark"] == "s" and set(group.roles) == {Role.SERVICE} and not re.search("[nw]", found[0])

@@ -117,6 +117,7 @@ class _Scan:
         self._pending: labels.Pending | None = None
         self._empty = 0  # empty lines since the label
         self._table: _Table | None = None
+        self._aside = ""  # the beginning of a sentence about another matter, which may go on in the next line
         self._broken = ""  # a line that ends within a label, and may go on in the next
         self._closed = False  # "Best regards" was read: a title in a signature waits for no value
 
@@ -143,12 +144,15 @@ class _Scan:
         line = wording.read(text, self._vocabulary)
         if self._broken and not self._empty and text[:1].islower() and _LABELLED.search(line.shape):
             return wording.read(f"{self._broken} {text}", self._vocabulary)
+        if self._aside and not self._empty and not labels.is_field(line):
+            return wording.read(f"{self._aside} {text}", self._vocabulary)
         return line
 
     def _single(self, line: wording.Line, bulleted: bool) -> Sequence[labels.Claim]:
         reading = labels.read(line, self._judge)
         ends_in_label = reading.pending and reading.pending.bare and len(line.text) in _WRAPPED
         self._broken = line.text if ends_in_label else ""
+        self._aside = labels.unfinished_aside(line) if len(line.text) in _WRAPPED else ""
         claims = [*reading.claims, *_links(line)]
         self._closed = self._closed or bool(_CLOSING.match(line.shape))
         awaited, empty = self._pending, self._empty
@@ -160,7 +164,7 @@ class _Scan:
             more = bulleted or line.shape[-1:] in (",", ";") if claims else labels.goes_on(line) and not empty
             if more and not self._pending:
                 self._pending = awaited
-        return sorted(claims)
+        return sorted(claims, key=lambda claim: claim.at)
 
 
 def _links(line: wording.Line) -> Iterator[labels.Claim]:

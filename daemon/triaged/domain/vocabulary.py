@@ -31,6 +31,7 @@ class Role(StrEnum):
     DOMAIN = "domain"
     SERVICE = "service"
     OTHER = "other"  # the value beside it is something else: an invoice number, the writer's own address
+    ASIDE = "aside"  # "as with", "last year", "for example": a sentence about something else
     BLOCKING = "blocking"  # "not", "former", "example", "unknown": no value is read across it
     LINKING = "linking"  # "is", "est", "lautet": as good as a colon
     JOINING = "joining"  # "and", "or": between two labels or two values
@@ -39,10 +40,10 @@ class Role(StrEnum):
 
 
 _LABELS = frozenset(list(Role)[:8])
-_TELLING = _LABELS | {Role.CLOSING}
+_TELLING = _LABELS | {Role.CLOSING, Role.ASIDE}
 _IDENTIFYING = frozenset(list(Role)[:7])
 _LINE_START = "line_start"
-_LISTS = frozenset({"placeholders", "products", "ordinary_words"})
+_LISTS = frozenset({"customers", "placeholders", "products", "ordinary_words"})
 
 
 class VocabularyError(errors.PermanentError):
@@ -56,11 +57,13 @@ class VocabularyError(errors.PermanentError):
 @dataclass(frozen=True, slots=True)
 class Term:
     """A known phrase. `acronym`: it holds ZUID, ZOID or ZGID itself and so outranks a loose label beside it.
-    `line_start`: an everyday word ("domain"), a label only at the start of a line and with a separator after it."""
+    `line_start`: an everyday word ("domain"), a label only at the start of a line and with a separator after it.
+    `customer`: a word for the customer, which may stand right before an address in a sentence."""
 
     role: Role
     acronym: str = ""
     line_start: bool = False
+    customer: bool = False
 
     @property
     def is_label(self) -> bool:
@@ -84,11 +87,14 @@ class Vocabulary:
     @classmethod
     def from_table(cls, table: Mapping[str, object]) -> "Vocabulary":
         """From the parsed labels.toml: one table per language with a list of phrases per `Role` and `line_start`,
-        and the lists `placeholders`, `products`, `ordinary_words`. Raises VocabularyError naming every fault."""
+        and the lists `customers`, `placeholders`, `products`, `ordinary_words`. Raises VocabularyError
+        naming every fault."""
         problems: list[str] = []
         terms: dict[str, Term] = {}
         beginnings: set[str] = set()
         starts: set[str] = set()
+        plain = {name: _strings(table.get(name, ()), name, problems) for name in _LISTS}
+        customers = frozenset(key(word) for word in plain["customers"])
         for language, lists in table.items():
             if language in _LISTS:
                 continue
@@ -100,9 +106,8 @@ class Vocabulary:
                     continue
                 beginnings.update(keys)
                 starts.update(name.rstrip("s") for name in keys if role in _TELLING)
-                term = Term(role, _acronym([*parts, keys[-1]]), line_start)
+                term = Term(role, _acronym([*parts, keys[-1]]), line_start, keys[-1] in customers)
                 _add(terms, keys[-1], term, f"{language}: {phrase!r}", problems)
-        plain = {name: _strings(table.get(name, ()), name, problems) for name in _LISTS}
         if problems:
             raise VocabularyError(problems)
         return cls(

@@ -4,7 +4,7 @@
 The grammar that decides which value belongs to which label (references.py) is a handful of patterns over shapes.
 
 K label · k everyday word that labels at a line's start · A address · N digits · U link · D host name
-l loose · i linking · j joining · b blocking · e closing · n unknown word with a capital · w another
+l loose · i linking · j joining · b blocking · t aside · e closing · n unknown word with a capital · w another
 s separator (`:` `=` tab `|` arrow) · d dash between blanks · o open · c close · a `<` · p `/` · , · ;
 . end of sentence · q marks without meaning here · x what spoils a number beside it (`+33`, `FR76`, `€`)
 """
@@ -40,7 +40,9 @@ _PIECE = re.compile(
 )
 _SMALL = re.compile(r"[0-9]+(?:[.\-'’][0-9]+)*|[^\W\d_]+|.")
 _CJK = re.compile(f"[{CJK}]")
-_BULLET = re.compile(r"\s*(?:[>|]\s*)*(?:(?:[-–*+•·‣▪●○◦➢✓✔o]|[\u2460-\u2473]|\(?[0-9]{1,2}[.)]|[a-zA-Z][.)])\s+)?")
+_BULLET = re.compile(
+    r"\s*(?:[>|]\s*)*(?:(?:[-–*+•·‣▪●○◦➢✓✔o]|[\u2460-\u2473]|\(?[0-9]{1,2}[.)]|[a-zA-Z][.)](?!\s+\w{1,2}\.))\s+)?"
+)
 _HEADING = re.compile(r"^【([^【】]{1,40})】(?!\s*(?:[:：]|$))")  # "【組織ID】80012345602": brackets for a colon
 
 _SORTS = {
@@ -55,7 +57,8 @@ _SORTS = {
     "/": "p",
     "&": "j",
 }
-_ROLES = {Role.LOOSE: "l", Role.LINKING: "i", Role.JOINING: "j", Role.BLOCKING: "b", Role.CLOSING: "e"}
+_ROLES = {Role.LOOSE: "l", Role.LINKING: "i", Role.JOINING: "j", Role.BLOCKING: "b", Role.CLOSING: "e", Role.ASIDE: "t"}
+_SHORTENED = re.compile(r"\w{1,4}|.*[ .]\w{1,2}")  # "bijv.", "p. ex."
 _INSIDE_PHRASE = frozenset("-_'’´`./")
 
 
@@ -96,7 +99,7 @@ def without_bullet(text: str) -> str:
 
 def read(text: str, vocabulary: Vocabulary) -> Line:
     """Take a cleaned line apart."""
-    items = list(_judge_numbers(list(_phrases(list(_small_items(text, vocabulary)), vocabulary))))
+    items = list(_judge_numbers(list(_phrases(list(_small_items(text, vocabulary)), vocabulary)), text))
     return Line(text, items, "".join(item.sort for item in items))
 
 
@@ -171,6 +174,8 @@ def _phrases(items: list[Item], vocabulary: Vocabulary) -> Iterator[Item]:
             continue
         first, last = items[index], items[after - 1]
         sort = _ROLES.get(term.role) or ("k" if term.line_start else "K")
+        if sort == "b" and any(item.text == "." for item in items[index:after]):
+            sort = "t"  # "e.g."
         yield Item(sort, first.text, first.start, last.end, term)
         index = after
 
@@ -202,14 +207,14 @@ def _inside_phrase(items: list[Item], index: int) -> bool:
     return items[index + 1].start == item.end or (item.text == "." and _short(before))
 
 
-def _judge_numbers(items: list[Item]) -> Iterator[Item]:
+def _judge_numbers(items: list[Item], text: str) -> Iterator[Item]:
     """Numbers that grow together with unknown words (`FR76…`, `INV-2024`, `12kg`) are spoiled; a dot after an
     abbreviation ("no.", "M.") ends nothing."""
     for index, item in enumerate(items):
         before = items[index - 1] if index else None
         if item.sort == "N" and _spoiled(items, index):
             yield item._replace(sort="x")
-        elif item.sort == "." and before and before.end == item.start and before.sort in "ln" and _short(before):
+        elif item.sort == "." and before and before.end == item.start and _abbreviated(before, text):
             yield item._replace(sort="q")
         else:
             yield item
@@ -217,6 +222,12 @@ def _judge_numbers(items: list[Item]) -> Iterator[Item]:
 
 def _short(item: Item) -> bool:
     return item.end - item.start <= 3
+
+
+def _abbreviated(item: Item, text: str) -> bool:
+    if item.sort == "t":
+        return bool(_SHORTENED.fullmatch(text, item.start, item.end))
+    return item.sort in "ln" and _short(item)
 
 
 def _spoiled(items: list[Item], index: int) -> bool:
