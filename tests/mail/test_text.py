@@ -66,6 +66,10 @@ HIDDEN = [
     "<style>a{color:red} #Pre { display: none !important }</style><p id='Pre'>ZOID 999</p>",
     "<script>ZOID 999</script><style>ZOID 999</style><title>ZOID 999</title><template>ZOID 999</template>",
     "<!-- ZOID 999 --><!--[if mso]>ZOID 999<![endif]-->",
+    "<p><s>ZOID 999</s><del>ZOID 999</del><STRIKE>ZOID <b>999</b></STRIKE></p>",
+    "<p style='text-decoration: line-through'>ZOID 999</p>",
+    "<p style='color:red; text-decoration-line: underline line-through red'>ZOID 999</p>",
+    "<style>.gone { text-decoration : line-through }</style><p class=gone>ZOID 999</p>",
     "<svg><text>ZOID 999</text></svg><textarea>ZOID 999</textarea>",
 ]
 

@@ -1,4 +1,4 @@
-"""What an HTML element's attributes say: not to be seen, or the container in which a mail client quotes.
+"""What an HTML element says of its text: not to be seen, struck through, or quoted by a mail client.
 
 Hidden text must never name a customer, and a quoted mail must not look new (research/mail-parsing.md §2, §3).
 """
@@ -11,8 +11,10 @@ from enum import StrEnum
 _HIDDEN = re.compile(
     r"(?:^|;)(?:display:none|visibility:(?:hidden|collapse)|mso-hide:all|opacity:(?:0|0?\.0\d{0,9})(?:;|!|$)"
     r"|color:transparent|transform:scale\(0\)|clip(?:-path)?:(?:rect\((?:[01](?:px)?,?){4}\)|inset\((?:50|100)%\))"
+    r"|text-decoration(?:-line)?:[^;]{0,80}line-through"  # the writer withdrew it
     r"|(?:left|top|right|text-indent|margin-left|margin-top):-\d{3})"  # far off the page
 )
+_STRUCK = frozenset({"s", "del", "strike"})
 _FLAT = re.compile(r"(?:^|;)(?:max-)?(?:height|width):0(?:px|pt|em)?(?:;|!|$)")
 _FONT_SIZE = re.compile(r"(?:^|;)font-size:(\d{0,4}(?:\.\d{0,4})?)([a-z%]{0,4})")
 _SELECTED = re.compile(r"([.#])(?:x_)?([a-z_][\w-]{0,60})\s*$")
@@ -72,8 +74,9 @@ class Attributes:
 
 
 def hides(element: Attributes, hiding: frozenset[str]) -> bool:
-    """Not shown with all its inside; `hiding` are the classes and ids that the mail's own style sheet hides."""
-    if element.hidden or element.names & hiding or f"#{element.identity}" in hiding:
+    """Not shown, or withdrawn by a stroke through it, with all its inside; `hiding` are the classes and ids that the
+    mail's own style sheet hides."""
+    if element.tag in _STRUCK or element.hidden or element.names & hiding or f"#{element.identity}" in hiding:
         return True
     return element.style != "" and _conceals(element.style)
 
