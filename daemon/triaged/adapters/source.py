@@ -59,7 +59,7 @@ def _file(path: Path, largest: int) -> bytes:
         data = path.read_bytes()
         after = path.stat()
     except FileNotFoundError as error:
-        raise PermanentError(f"{path}: there is no such file: check the path (on the command line, or under [directory])") from error
+        raise PermanentError(f"{path}: there is no such file: check the path (or [directory])") from error
     except PermissionError as error:
         raise PermanentError(f"{path}: may not be read: give this user (uid {os.geteuid()}) the right") from error
     except OSError as error:

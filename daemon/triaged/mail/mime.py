@@ -115,11 +115,14 @@ class Mail:
     notes: tuple[str, ...] = ()
 
 
+_NO_MAIL = "there is no header field: these bytes are no mail"
+
+
 def parse(raw: bytes, limits: Limits = LIMITS, header_only: bool = False) -> Mail:
     """Preflight (DESIGN §4.0), then the parts. Never raises; `header_only` leaves the body alone."""
     block = headers.split(raw)
     head = raw[: block.body].removesuffix(b"\r")  # where a huge header was cut
-    if problem := _forged(head):
+    if problem := _forged(head) or ("" if block.fields else _NO_MAIL):
         return Mail(_shortened(block, limits), problem=problem, dirty=True, repaired=True)
     mixed = 0 < head.count(b"\r\n") < head.count(b"\n")
     notes = (*block.mended, *(["line ends of two kinds in the header"] if mixed else []))

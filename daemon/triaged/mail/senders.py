@@ -165,7 +165,7 @@ _GOOGLE = re.compile(
 )
 _BY_HOST = re.compile(r"\sby\s{1,9}([^\s;()]{1,255})", re.IGNORECASE)
 _IP = re.compile(r"\(\[?([0-9a-f.:]{3,45})\]?\)", re.IGNORECASE)
-_MICROSOFT = (".outlook.com", ".office365.com")
+_MICROSOFT = (".outlook.com", ".office365.com", ".exchangelabs.com")
 _MICROSOFT_IPV6 = ("2603:10", "2a01:111:")
 
 
