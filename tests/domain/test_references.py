@@ -150,6 +150,15 @@ def test_an_unmistakable_service_in_the_subject_counts_when_no_label_names_one(
     assert _in_text("Service : Books", subject) == ["service Zoho Books"]
 
 
+def test_a_service_of_the_text_gives_way_to_the_subject_and_to_a_second_one_there() -> None:
+    text = "Zoho Campaigns is not sending our newsletters"
+
+    assert _in_text(text, "Newsletters") == ["service Zoho Campaigns"]
+    assert _in_text(text, "Zoho Desk") == ["service Zoho Desk"]
+    assert _in_text(text, "Zoho Desk and Zoho CRM") == []
+    assert _find(Message(new=(_passage(f"Hello\n{text}"),)))[0].where == "body:2"
+
+
 def test_a_repeated_reference_is_kept_once_where_it_was_first() -> None:
     message = Message(new=(_passage("ZOID : 60012345678\nZOID = 600 123 456 78"),), subject="ZOID 60012345678")
 
@@ -260,6 +269,11 @@ WORST = {
     "hints": "zoid (a) ",
     "table cells": "zoid|",
     "blockers": "not zoid ",
+    "asides": "as with zoid ",
+    "asides and labels": "zoid e.g. ",
+    "second values": "it@a.io ",
+    "second values of one label": "1234567 a ",
+    "services in prose": "the Zoho CRM ",
 }
 
 

@@ -10,6 +10,7 @@ _MAKER = "zoho"
 _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _PARTS = re.compile(r"[,;/&|、・]|\s\+\s|\s(?:and|et|und|y|e|en|ou|or|oder|と)\s", re.IGNORECASE)
 _LONGEST_OWN_WORDS = 80
+_ACRONYM = 3
 _CONNECTING = frozenset(
     {
         "zoho",
@@ -96,6 +97,19 @@ class Catalogue:
         found = {self.names[key] for _, key, sure in self._found(text) if sure}
         return found.pop() if len(found) == 1 else None
 
+    def mentioned(self, text: str) -> tuple[str, ...]:
+        """Every service that a sentence names in full, in order; letters that others use too ("CRM") need the maker's
+        name. "The add-ons of Zoho Writer" are not Zoho Writer."""
+        found = [key for _, key, sure in self._found(text) if sure]
+        words = _keys(text)[:200] if found else []
+        joined = "".join(words)
+        full = [key for key in found if len(key) > _ACRONYM or _MAKER + key in joined]
+        return tuple(self._completed(key, frozenset(words)) or self.names[key] for key in full)
+
+    def _completed(self, key: str, present: frozenset[str]) -> str | None:
+        """The longer name of which `key` is a word, where its other words stand elsewhere in the text."""
+        return next((name for apart, name in self.scattered if {key} < apart <= present), None)
+
     def _longest(self, text: str) -> str | None:
         """The longest name in `text`; or the longer one that its words make in another order, as in "Zoho Writer:
         add-on", which is not Zoho Writer."""
@@ -115,7 +129,8 @@ class Catalogue:
         while index < len(keys):
             after, key = self._match(keys, index)
             if key:
-                made = (index > 0 and keys[index - 1].endswith(_MAKER)) or spelled[index].lower().startswith(_MAKER)
+                made = any(word.startswith(_MAKER) for word in keys[index:after])
+                made = made or (index > 0 and keys[index - 1].endswith(_MAKER))
                 sure = made or (key not in self.ordinary and spelled[index][0].isupper())
                 found.append((index, key, sure))
             index = after if key else index + 1

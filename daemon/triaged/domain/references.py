@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from triaged.domain import identifiers, labels, products, wording
 from triaged.domain.message import Message, Passage, Place
-from triaged.domain.vocabulary import Role, Vocabulary, VocabularyError
+from triaged.domain.vocabulary import CJK, Role, Vocabulary, VocabularyError
 
 __all__ = ["Reference", "ReferenceKind", "Vocabulary", "VocabularyError", "find"]
 
@@ -27,6 +27,10 @@ _PATIENCE = 2  # empty lines between a label and its value
 _EMPTY = re.compile(r"[\s|\[\]]*|[\s=_*~–.|+-]{3,}")  # also the rule below a heading or above a block
 _LABELLED = re.compile("K|^[lqa]*k[lqaoc]*s")  # a line with a label of its own is no row of values
 _CLOSING = re.compile("[lqn]{0,4}e")
+_FAREWELL = re.compile("[lqn]{0,4}e[ejlqn,.]{0,8}")
+_SHORT_LINE = 60
+_LINKED = re.compile(r"@|://|[\w-]\.\w")
+_SENTENCE_WORD = re.compile(rf"(?<![^\W\d_])[^\W\d_A-Z][^\W\d_]+|[{CJK}]")  # a title has none: "Zoho CRM Consultant"
 _DELIMITERS = ("\t", "|", ";", ",", "  ")
 _COLUMN_GAP = re.compile(" {2,}")
 
@@ -55,7 +59,9 @@ class Reference:
 
 def find(message: Message, vocabulary: Vocabulary, services: Mapping[str, Sequence[str]]) -> tuple[Reference, ...]:
     """Every reference of a mail in the order of finding, each once. `services`: canonical name -> aliases, as in the
-    policy. A service that no label names may be taken from the subject, when that is unmistakable. Never raises."""
+    policy. A service that no label names may be taken from the subject, when that is unmistakable, or from the new
+    text, when that mentions one alone by its full name. Of several services the first named comes first, and that one
+    is the ticket's. Never raises."""
     names = tuple((name, tuple(aliases)) for name, aliases in services.items())
     judge = labels.Judge(_catalogue(names, vocabulary.products, vocabulary.ordinary_words), vocabulary.placeholders)
     found = _read((*message.new, message.subject_passage, *message.attached), vocabulary, judge)
@@ -64,8 +70,7 @@ def find(message: Message, vocabulary: Vocabulary, services: Mapping[str, Sequen
         quoted = _read(message.quoted, vocabulary, judge)
         found += [one for one in quoted if not (served and one.kind is ReferenceKind.SERVICE)]
     if not any(reference.kind is ReferenceKind.SERVICE for reference in found):
-        named = judge.catalogue.unmistakable(message.subject[: wording.LONGEST_LINE])
-        found += [Reference(ReferenceKind.SERVICE, named, message.subject_passage.where(1))] if named else []
+        found += _unlabelled_service(message, vocabulary, judge)
     return tuple({(one.kind, one.value): one for one in reversed(found)}.values())[::-1]
 
 
@@ -86,6 +91,41 @@ def _read(passages: Iterable[Passage], vocabulary: Vocabulary, judge: labels.Jud
             found += [Reference(ReferenceKind(claim.role), claim.value, where) for claim in scan.take(text)]
         lines, telling = max(0, lines - len(passage.lines)), scan.budget
     return found
+
+
+def _unlabelled_service(message: Message, vocabulary: Vocabulary, judge: labels.Judge) -> list[Reference]:
+    """The service that the subject names beyond doubt, else the only one that subject and new text mention."""
+    subject = message.subject[: wording.LONGEST_LINE]
+    if named := judge.catalogue.unmistakable(subject):
+        return [Reference(ReferenceKind.SERVICE, named, message.subject_passage.where(1))]
+    found: dict[str, str] = {}
+    for passage in message.new:
+        for number, text in _prose(passage, vocabulary):
+            for name in judge.catalogue.mentioned(text):
+                found.setdefault(name, passage.where(number))
+    others = {*judge.catalogue.mentioned(subject)} - {*found}
+    return [Reference(ReferenceKind.SERVICE, *one) for one in found.items()] if len(found) == 1 and not others else []
+
+
+def _prose(passage: Passage, vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
+    """Numbered lines until the farewell that are sentences: no link, address or title, no form left empty, and none
+    that begins with a label of something else ("Sent from …")."""
+    budget, spoken = _MOST_TELLING, 0
+    for number, raw in itertools.islice(_lines(passage), _MOST_LINES):
+        text = wording.without_bullet(wording.clean(raw))
+        budget -= len(text)
+        if budget < 0:
+            return
+        if len(text) <= _SHORT_LINE and vocabulary.may_label(text):
+            line = wording.read(text, vocabulary)
+            if spoken > _SHORT_LINE and _FAREWELL.fullmatch(line.shape):
+                return
+            if (term := line.items[0].term) and term.role in (Role.OTHER, Role.SERVICE):
+                continue
+        spoken += len(text)
+        said = " ".join(piece for piece in text.split() if not _LINKED.search(piece))
+        if len(_SENTENCE_WORD.findall(said)) > 1:
+            yield number, said
 
 
 def _lines(passage: Passage) -> Iterator[tuple[int, str]]:
