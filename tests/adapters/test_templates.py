@@ -374,3 +374,12 @@ def sentences(locale: str) -> Iterator[str]:
 @pytest.mark.parametrize("locale", LABELS)
 def test_every_language_has_the_same_sentences(locale: str) -> None:
     assert sorted(sentences(locale)) == sorted(sentences("fr"))
+
+
+@pytest.mark.parametrize("locale", ["fr", "en", "de"])
+def test_a_sender_hears_which_attachment_nobody_but_outlook_can_read(locale: str) -> None:
+    facts = Facts(ticket="EU-000123", reason="no_customer_reference", unread=("winmail.dat",))
+    mail = RENDERER.render(NoticeName.TICKET_OPENED, locale, facts)
+    assert "winmail.dat" in mail.text
+    assert "winmail.dat" in mail.html
+    assert "TNEF" not in RENDERER.render(NoticeName.TICKET_OPENED, locale, Facts(ticket="EU-000123")).text

@@ -280,3 +280,8 @@ def test_hostile_field_values_are_read_in_linear_time_without_an_exception() -> 
     for piece in ("(", '"', "\\", "a=b ", " a.b=c", ";", "=", "dmarc=pass;", "\udc80", '("', "-/1"):
         for size in (1, 16_000):
             assert verdict(mail(f"{OURS}; " + piece * (size // len(piece) + 1))) == "fail"
+
+
+@pytest.mark.parametrize(("domain", "nobody"), [("co.uk", True), ("onmicrosoft.com", True), ("acme.co.uk", False)])
+def test_a_name_under_which_strangers_register_names_nobody(domain: str, nobody: bool) -> None:
+    assert senders.is_suffix(domain) is nobody

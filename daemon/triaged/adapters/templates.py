@@ -209,6 +209,7 @@ def _cleaned(facts: Facts) -> Facts:
     values = {field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)}
     changed: dict[str, Any] = {name: compose.clean(value) for name, value in values.items() if isinstance(value, str)}
     changed["understood"] = tuple(Written(compose.clean(w.kind), compose.clean(w.value)) for w in facts.understood)
+    changed["unread"] = tuple(compose.clean(name) for name in facts.unread)
     return dataclasses.replace(facts, **changed)
 
 

@@ -89,6 +89,7 @@ def full_facts(one: Case, decision: Decision, locale: str = "", account: str = "
         missing=decision.missing,
         ask=decision.why in _ASKING or bool(decision.missing) or decision.account is None,
         right_mailbox=_right_mailbox(one),
+        unread=tuple(attachment.name for attachment in one.mail.message.attachments if attachment.tnef),
         acknowledge=due.acknowledge,
         determine=due.determine,
         resolve=due.resolve,

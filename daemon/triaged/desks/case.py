@@ -18,7 +18,7 @@ from triaged.domain.identification import Identification
 from triaged.domain.message import Address, Authentication, Message, Nature
 from triaged.domain.policy import Region
 from triaged.domain.references import Reference, ReferenceKind
-from triaged.mail import automatic, compose, language
+from triaged.mail import automatic, compose, language, senders
 from triaged.settings import Mailbox, Settings
 
 
@@ -178,7 +178,7 @@ def weigh(
 ) -> Customer:
     """Which account the evidence agrees on, and how large it was on the day of arrival."""
     matches: Mapping[Reference, tuple[Match, ...]] = directory.accounts_for(session, evidence)
-    found = identification.identify(evidence, matches, _barred(partner, settings))
+    found = identification.identify(evidence, matches, _barred(partner, settings, evidence))
     steps = [Step("identify", _told(finding)) for finding in found.findings if finding.matches]
     ignored = tuple(Step("identify", _told(finding)) for finding in found.findings if not finding.matches)
     if found.account_id is None:
@@ -202,9 +202,13 @@ def weigh(
     return Customer(found, account, counted.licences, tier, region, tuple(steps), ignored + uncounted)
 
 
-def _barred(partner: PartnerRecord | None, settings: Settings) -> identification.Barred:
+def _barred(
+    partner: PartnerRecord | None, settings: Settings, evidence: tuple[Reference, ...]
+) -> identification.Barred:
+    named = {reference.value.rpartition("@")[2] for reference in evidence}
     return identification.Barred(
-        public=settings.policy.public_mail_domains,
+        public=settings.policy.public_mail_domains
+        | {name for name in named if "." in name and senders.is_suffix(name)},
         ours=frozenset(address.rpartition("@")[2] for address in settings.house.addresses) | {settings.house.domain},
         partners=frozenset(partner.domains) if partner else frozenset(),
     )

@@ -71,6 +71,7 @@ class Attachment:
     content_type: str
     size: int
     note: str = ""
+    tnef: bool = False  # Outlook's own wrapping: its sender is told that we cannot read it
 
 
 class Nature(StrEnum):

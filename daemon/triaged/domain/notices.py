@@ -70,6 +70,7 @@ class Facts:
     understood: tuple[Written, ...] = ()
     missing: tuple[str, ...] = ()
     ask: bool = False
+    unread: tuple[str, ...] = ()  # names of attachments that nobody can read but Outlook (winmail.dat)
     received_at: datetime | None = None
     acknowledge: Due | None = None
     determine: Due | None = None

@@ -122,7 +122,7 @@ def _subject(title: str, part: mime.Part) -> list[Passage]:
 
 def _listed(title: str, part: mime.Part) -> Attachment:
     note = _TNEF if part.name.lower() == _TNEF_NAME else _NOTES.get(part.content_type, "")
-    return Attachment(title, part.content_type, part.size, note)
+    return Attachment(title, part.content_type, part.size, note, tnef=note == _TNEF)
 
 
 def name(part: mime.Part, number: int) -> str:

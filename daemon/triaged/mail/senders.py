@@ -243,6 +243,11 @@ def _contradiction(ours: list[Results]) -> str:
     return ""
 
 
+def is_suffix(domain: str) -> bool:
+    """Do strangers register under this name (`co.uk`, `onmicrosoft.com`)? Then it names nobody."""
+    return _organisation(domain) is None
+
+
 def _organisation(domain: str) -> str | None:
     """The organisational domain (`b.co.uk` of `a.b.co.uk`); None for a public or shared suffix."""
     if not domain or domain in _SHARED_DOMAINS:
