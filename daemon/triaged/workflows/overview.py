@@ -53,7 +53,7 @@ def overview(database: engine.Database, settings: Settings, now: datetime) -> Ov
 
 def _mailbox(name: str, place: ledger.Position | None, daemons: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     told: dict[str, Any] = next((d["progress"][name] for d in daemons if d["alive"] and name in d["progress"]), {})
-    polled = f"polled {place.polled_at:%Y-%m-%d %H:%M} UTC" if place else None
+    polled = f"polled {place.polled_at:%Y-%m-%d %H:%M} UTC" if place and place.polled_at else None
     return {"name": name, "last_uid": place.last_uid if place else None, "polled": polled, **told}
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy
@@ -20,7 +20,7 @@ class Position:
 
     uidvalidity: int
     last_uid: int
-    polled_at: datetime
+    polled_at: datetime | None = field(default=None, compare=False)  # when the cursor last moved
 
 
 @dataclass(frozen=True, slots=True)
