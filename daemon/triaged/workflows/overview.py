@@ -71,10 +71,14 @@ def _attention(
         if mailbox.get("state") in ("backoff", "untidy"):
             said.append(f"mailbox {mailbox['name']}: {mailbox['state']}: {mailbox.get('reason')}")
     if states.get("review"):
-        said.append(f"{states['review']} tickets wait for review: `triaged ticket list --state review`")
+        said.append(f"{_number(states['review'], 'ticket')} in review: `triaged ticket list --state review`")
     if messages.get("quarantined"):
-        said.append(f"{messages['quarantined']} mails in quarantine: `triaged quarantine list`")
+        said.append(f"{_number(messages['quarantined'], 'mail')} in quarantine: `triaged quarantine list`")
     for state in (State.UNCERTAIN, State.FAILED, State.HELD):
         if queue.get(state):
-            said.append(f"{queue[state]} mails {state}: `triaged queue list --state {state}`")
+            said.append(f"{_number(queue[state], 'mail')} {state}: `triaged queue list --state {state}`")
     return said
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
