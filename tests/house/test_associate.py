@@ -106,5 +106,13 @@ def test_notes_and_moves_are_kept_in_the_history(house: desk.Installation, pymap
     pymap.deliver(house.eu, desk.mail("Bloqué.\n"))
     house.once()
     associate.note(bureau(house), "EU-000001", "called them", now())
+    associate.determine(bureau(house), "EU-000001", "a full disk", now())
     associate.move(bureau(house), "EU-000001", State.RESOLVED, "fixed by the product team", now())
-    assert [event.kind for event in house.history("EU-000001")] == ["opened", "note", "resolved"]
+    assert [event.kind for event in house.history("EU-000001")] == ["opened", "note", "determined", "resolved"]
+
+
+def test_nothing_is_determined_of_a_ticket_in_review(house: desk.Installation, pymap: imap_pymap.Pymap) -> None:
+    pymap.deliver(house.eu, desk.mail("Bloqué.\n", signed=False))
+    house.once()
+    with pytest.raises(PermanentError, match="is review"):
+        associate.determine(bureau(house), "EU-000001", "a full disk", now())

@@ -132,6 +132,19 @@ def note(cli: "Cli", number: str, text: str) -> None:
     click.echo(f"{number}: noted")
 
 
+@ticket.command()
+@click.argument("number")
+@click.argument("text")
+@click.pass_obj
+def determine(cli: "Cli", number: str, text: str) -> None:
+    """The problem of NUMBER is determined: say in a sentence what it is; it goes into the history."""
+    from triaged import app
+    from triaged.workflows import associate
+
+    associate.determine(app.bureau(cli.app, _actor()), number, text, _now())
+    click.echo(f"{number}: determined")
+
+
 def _move(state: str, help_text: str) -> click.Command:
     @click.argument("number")
     @click.option("--why", default="", help="Goes into the history.")

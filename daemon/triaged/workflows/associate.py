@@ -74,6 +74,15 @@ def note(bureau: Bureau, number: str, text: str, now: datetime) -> None:
         _record(session, bureau, row.id, "note", {"text": text}, now)
 
 
+def determine(bureau: Bureau, number: str, text: str, now: datetime) -> None:
+    """The problem is determined (row P10's second commitment): what it is, in a sentence for the history."""
+    with bureau.database.write() as session:
+        row = tickets.row_of(session, number)
+        if row.state in (rules.State.REVIEW, rules.State.CLOSED):
+            raise PermanentError(f"ticket {row.number} is {row.state}: nothing can be determined there")
+        _record(session, bureau, row.id, "determined", {"text": text}, now)
+
+
 def _reclassified(
     session: Session,
     bureau: Bureau,
