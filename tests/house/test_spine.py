@@ -148,19 +148,19 @@ def test_an_oversized_mail_is_taken_header_only_and_its_sender_told(
     imap_server: imap_pymap.Pymap | imap_dovecot.Dovecot,
     relay: smtp_sink.SmtpSink,
 ) -> None:
-    house = desk.install(tmp_path, f"sqlite:///{tmp_path}/t.db", imap_server, relay.port, limit="10KB")
-    imap_server.deliver(house.eu, desk.mail("x" * 70_000))
-    house.once()
-    (record,) = house.messages()
-    assert (record.row["state"], record.row["reason"], record.truncated) == ("quarantined", "too_large", True)
-    assert [entry.notice for entry in house.queue()] == ["too_large"]
+    with desk.installed(tmp_path, f"sqlite:///{tmp_path}/t.db", imap_server, relay.port, limit="10KB") as house:
+        imap_server.deliver(house.eu, desk.mail("x" * 70_000))
+        house.once()
+        (record,) = house.messages()
+        assert (record.row["state"], record.row["reason"], record.truncated) == ("quarantined", "too_large", True)
+        assert [entry.notice for entry in house.queue()] == ["too_large"]
 
 
 def test_a_dead_relay_keeps_the_mails_and_says_so(
     tmp_path: Path, imap_server: imap_pymap.Pymap | imap_dovecot.Dovecot
 ) -> None:
-    house = desk.install(tmp_path, f"sqlite:///{tmp_path}/t.db", imap_server, 1)
-    imap_server.deliver(house.eu, desk.mail(COMPLETE))
-    (trouble,) = house.once()
-    assert "relay 127.0.0.1:1 cannot be reached" in trouble
-    assert {entry.state for entry in house.queue()} == {"queued"}
+    with desk.installed(tmp_path, f"sqlite:///{tmp_path}/t.db", imap_server, 1) as house:
+        imap_server.deliver(house.eu, desk.mail(COMPLETE))
+        (trouble,) = house.once()
+        assert "relay 127.0.0.1:1 cannot be reached" in trouble
+        assert {entry.state for entry in house.queue()} == {"queued"}
