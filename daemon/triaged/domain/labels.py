@@ -60,6 +60,8 @@ _SEPARATED = re.compile(r"c?(?:[lqnaw]|o[^oc]{0,30}c){0,12}(?P<mark>[sd])")
 _DENIED = re.compile(r"[lqca]*(?:i?[lqj]*b[lqibjk]*(?=[.,;c]|$)|o[lqi]*[bt][lqi]*c)")  # "… is not ours.", "… (wrong)"
 _VALUES = {Role.SUPER_ADMIN: "A", Role.CUSTOMER_EMAIL: "A", Role.DOMAIN: "[DAU]", Role.SERVICE: "(?!)"}
 _ANY_VALUE = "A|N+|D|U"
+_ENDS_IN_VALUE = re.compile("(?:A|N+)[qca,;.]*$")
+_BARE_VALUE = re.compile("[qoad]*(?:A|N+)[qca,;.]*")
 
 
 class Group(NamedTuple):
@@ -91,10 +93,12 @@ class Pending(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What one line says, in order."""
+    """What one line says, in order. `run` is the label whose value ends the line: lines of nothing but a value may
+    follow, and are as much its values."""
 
     claims: tuple[Claim, ...]
     pending: Pending | None
+    run: Pending | None = None
 
 
 class Judge(NamedTuple):
@@ -138,7 +142,13 @@ def read(line: Line, judge: Judge) -> Reading:
         pending = Pending(above, bare=True)
     known = [claim for claim in found if claim.role is not Role.OTHER and claim.value]
     known.sort(key=lambda claim: claim.at)  # services of one label share a place, and keep their order
-    return Reading(tuple(known), pending)
+    ends_in_value = bool(groups) and forward[-1] and _ENDS_IN_VALUE.search(line.shape, groups[-1].end)
+    return Reading(tuple(known), pending, Pending(groups[-1], bare=False) if ends_in_value else None)
+
+
+def is_value(line: Line) -> bool:
+    """Nothing but one address or number: one more value of the label above."""
+    return bool(_BARE_VALUE.fullmatch(line.shape))
 
 
 def next_line(line: Line, pending: Pending, near: bool, judge: Judge) -> tuple[Claim, ...]:

@@ -155,6 +155,7 @@ class _Scan:
         self._vocabulary = vocabulary
         self._judge = judge
         self._pending: labels.Pending | None = None
+        self._run: labels.Pending | None = None  # the label whose values stand one below the other
         self._empty = 0  # empty lines since the label
         self._table: _Table | None = None
         self._aside = ""  # the beginning of a sentence about another matter, which may go on in the next line
@@ -170,7 +171,7 @@ class _Scan:
             return ()
         telling = self._vocabulary.may_label(bare)
         linked = "zoho" in bare.lower() and "/" in bare
-        if self.budget < 0 or not (telling or linked or self._pending or self._table):
+        if self.budget < 0 or not (telling or linked or self._pending or self._table or self._run):
             return ()
         self.budget -= len(bare)
         if self._table and (row := self._table.row(text, self._vocabulary, self._judge)):
@@ -199,11 +200,16 @@ class _Scan:
         self._pending, self._empty = reading.pending, 0
         if self._pending and self._pending.bare and self._closed:
             self._pending = None
+        if not awaited and empty <= 1 and labels.is_value(line):
+            awaited = self._run
+        self._run = reading.run
         if awaited and not claims and empty <= _PATIENCE:
             claims = list(labels.next_line(line, awaited, not empty, self._judge))
             more = bulleted or line.shape[-1:] in (",", ";") if claims else labels.goes_on(line) and not empty
             if more and not self._pending:
                 self._pending = awaited
+            elif claims and labels.is_value(line):
+                self._run = awaited
         return sorted(claims, key=lambda claim: claim.at)
 
 
