@@ -116,3 +116,30 @@ def test_nothing_is_determined_of_a_ticket_in_review(house: desk.Installation, p
     house.once()
     with pytest.raises(PermanentError, match="is review"):
         associate.determine(bureau(house), "EU-000001", "a full disk", now())
+
+
+def test_a_stranger_hears_no_facts_however_often_the_customer_is_set(
+    house: desk.Installation, pymap: imap_pymap.Pymap
+) -> None:
+    pymap.deliver(house.eu, desk.mail("Bloqué.\n", sender="a@stranger.example"))
+    house.once()
+    assert notices(house) == [("received_for_review", "a@stranger.example")]
+    associate.set_customer(bureau(house), "EU-000001", "it@acme.example", now())
+    associate.set_customer(bureau(house), "EU-000001", "owner@cascade.example", now())
+    associate.set_customer(bureau(house), "EU-000001", "it@acme.example", now())
+    told = {recipient for _notice, recipient in notices(house)[1:]}
+    assert told == {"support-eu@vendor.example"}
+
+
+def test_a_better_authenticated_copy_does_not_undo_what_an_associate_set(
+    house: desk.Installation, pymap: imap_pymap.Pymap
+) -> None:
+    mail = desk.mail("Bloqué.\n", signed=False)
+    pymap.deliver(house.eu, mail)
+    house.once()
+    associate.set_customer(bureau(house), "EU-000001", "it@acme.example", now())
+    pymap.deliver(house.eu, desk.SIGNED.format(domain="integra.example").encode() + mail)
+    house.once()
+    ticket = house.ticket("EU-000001")
+    assert (ticket.primary_customer_email, ticket.severity) == ("it@acme.example", "S1")
+    assert house.messages()[1].row["decision"] == "duplicate"

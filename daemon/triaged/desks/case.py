@@ -133,7 +133,7 @@ def of_ticket(ticket: TicketRecord, evidence: tuple[Reference, ...], desk: Desk,
     mailbox = next((m for m in settings.mailboxes if m.name == ticket.mailbox), settings.mailboxes[0])
     partner = directory.partner(session, ticket.partner) if ticket.partner else None
     customer = weigh(evidence, partner, settings, session, ticket.opened_at)
-    trusted = ticket.may_be_told or not settings.trust.require
+    trusted = ticket.may_be_told or (partner is not None and not settings.trust.require)
     message = Message(sender=Address(ticket.requester), subject=ticket.subject)
     verdict = Authentication("pass" if ticket.authenticated else "none", "as the ticket says")
     return Case(

@@ -213,7 +213,7 @@ def _again(session: Session, office: Office, read: Read, twin: casebook.Twin) ->
     if (
         waiting is not None
         and waiting.state is ticket_rules.State.REVIEW
-        and twin.reason == Reason.UNAUTHENTICATED_SENDER
+        and waiting.reason == Reason.UNAUTHENTICATED_SENDER  # no associate has set its customer since
         and read.mail.authentication.passed
     ):
         return support.vouched(read.mail, waiting, office.desk, session)

@@ -115,11 +115,10 @@ def failed(session: Session, row_id: int, error: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """The first copy of a mail: its row, its ticket's number or empty, why it was decided so."""
+    """The first copy of a mail: its row, and its ticket's number or empty."""
 
     id: int
     ticket: str
-    reason: str
 
 
 def twin(session: Session, work: Work, message_id: str, content: str) -> Twin | None:
@@ -130,13 +129,13 @@ def twin(session: Session, work: Work, message_id: str, content: str) -> Twin | 
             same, sqlalchemy.and_(MessageRow.message_id == message_id, MessageRow.content_hash == content)
         )
     found = session.execute(
-        sqlalchemy.select(MessageRow.id, Ticket.number, MessageRow.reason)
+        sqlalchemy.select(MessageRow.id, Ticket.number)
         .join(Ticket, Ticket.id == MessageRow.ticket_id, isouter=True)
         .where(same, MessageRow.id < work.id, MessageRow.state.in_(("decided", "quarantined")))
         .order_by(MessageRow.id)
         .limit(1)
     ).first()
-    return Twin(found[0], found[1] or "", found[2] or "") if found else None
+    return Twin(found[0], found[1] or "") if found else None
 
 
 def decided(

@@ -54,9 +54,9 @@ class TicketRecord:
 
     @property
     def may_be_told(self) -> bool:
-        """May its requester hear facts: an associate vouched for him, or our border server did and he is ours."""
-        unsure = ("unauthenticated_sender", "unknown_sender", "unlinked_partner")
-        return self.vouched or (self.authenticated and self.reason not in unsure)
+        """May its requester hear facts: an associate vouched for him, or our border server did and he is a partner's.
+        Not by the ticket's reason: an associate who sets the customer changes that, and vouches for nobody."""
+        return self.vouched or (self.authenticated and bool(self.partner))
 
     def is_about(self, account: AccountRecord) -> bool:
         return self.account is not None and (self.account.zoid, self.account.region) == (account.zoid, account.region)
