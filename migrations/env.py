@@ -3,7 +3,8 @@
 import sqlalchemy
 from alembic import context
 
-from triaged.adapters.db.models import Base, UtcDateTime
+from triaged.adapters.db.migrations import METADATA
+from triaged.adapters.db.models import UtcDateTime
 
 
 def plainly(kind: str, item: object, _context: object) -> str | bool:
@@ -14,7 +15,7 @@ def plainly(kind: str, item: object, _context: object) -> str | bool:
 def run(connection: sqlalchemy.Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=METADATA,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
         render_item=plainly,

@@ -24,7 +24,16 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from triaged.domain.errors import PermanentError
-from triaged.domain.notices import Due, Facts, NoticeName, Written
+from triaged.domain.notices import (
+    ContractFacts,
+    CountryNote,
+    Due,
+    Facts,
+    FindingFacts,
+    NoticeName,
+    SparesFacts,
+    Written,
+)
 from triaged.mail import compose
 
 PARTS = ("subject.txt", "body.txt", "body.html")
@@ -123,7 +132,8 @@ class Renderer:
 
 
 _BLANKS = re.compile("[ \\n]+")
-_OPEN = frozenset({Facts, Due, Written, jinja2.environment.TemplateModule})
+_VALUES = frozenset({Facts, Due, Written, ContractFacts, FindingFacts, CountryNote, SparesFacts})
+_OPEN = _VALUES | {jinja2.environment.TemplateModule}
 
 # --- Jinja --------------------------------------------------------------------------------------------------------
 
@@ -204,13 +214,19 @@ def _babel(locale: str) -> Locale:
         return Locale.parse(LAST_LOCALE)
 
 
-def _cleaned(facts: Facts) -> Facts:
-    """The facts with every text fit to print: a partner's subject brings no line end and no hidden character."""
-    values = {field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)}
-    changed: dict[str, Any] = {name: compose.clean(value) for name, value in values.items() if isinstance(value, str)}
-    changed["understood"] = tuple(Written(compose.clean(w.kind), compose.clean(w.value)) for w in facts.understood)
-    changed["unread"] = tuple(compose.clean(name) for name in facts.unread)
-    return dataclasses.replace(facts, **changed)
+def _cleaned(value: Any) -> Any:
+    """The facts with every text fit to print, however deep: a partner's subject brings no line end and no hidden
+    character."""
+    match value:
+        case str():
+            return compose.clean(value)
+        case tuple():
+            return tuple(_cleaned(item) for item in value)
+        case _ if type(value) in _VALUES:
+            changed = {f.name: _cleaned(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return type(value)(**changed)
+        case _:
+            return value
 
 
 def _tidied(text: str) -> str:

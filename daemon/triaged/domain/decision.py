@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from triaged.domain.notices import Notice
+from triaged.domain.order import Finding
 from triaged.domain.references import Reference
 
 
@@ -41,6 +42,16 @@ class Reason(StrEnum):
     LARGE_ACCOUNT = "large_account"
     KEY_ACCOUNT = "key_account"
     STANDARD_ACCOUNT = "standard_account"
+    ORDER_COMPLETE = "order_complete"
+    ORDER_INCOMPLETE = "order_incomplete"
+    ORDER_REPEATED = "order_repeated"
+    ORDER_CONFLICT = "order_conflict"
+    RESEND_INVITATION = "resend_invitation"
+    ADD_PERSON = "add_person"
+    CANCEL_CONTRACT = "cancel_contract"
+    RESTORE_CONTRACT = "restore_contract"
+    CONTRACT_STATUS = "contract_status"
+    QUESTION = "question"
     DUPLICATE = "duplicate"
 
 
@@ -99,6 +110,11 @@ class Decision:
     enriches: bool = False  # an update that adds evidence, service or the missing parameter, and changes nothing else
     primary_customer_email: str = ""
     answerable: bool = False  # a person wrote: later mails of the ticket may go to him
+    problems: tuple[Finding, ...] = ()  # of an order
+    warnings: tuple[Finding, ...] = ()
+    order: str = ""  # our number of the order
+    contracts: tuple[str, ...] = ()  # numbers of the contracts that it made or is about
+    refused: str = ""  # a request.Refusal value
     steps: tuple[Step, ...] = ()
     excluded: tuple[Step, ...] = ()  # evidence seen and not counted, and why
 
@@ -136,6 +152,11 @@ class Decision:
             "thresholds": self.thresholds and {"key_account": self.thresholds[0], "large_user": self.thresholds[1]},
             "primary_customer_email": self.primary_customer_email or None,
             "review": self.review,
+            "problems": [finding.document() for finding in self.problems],
+            "warnings": [finding.document() for finding in self.warnings],
+            "order": self.order or None,
+            "contracts": list(self.contracts),
+            "refused": self.refused or None,
             "steps": [{"rule": s.rule, "finding": s.finding} for s in self.steps],
             "excluded": [{"rule": s.rule, "finding": s.finding} for s in self.excluded],
         }

@@ -9,8 +9,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from triaged.adapters.db import contract_models
 from triaged.adapters.db.engine import Database
 from triaged.adapters.db.models import Base
+
+METADATA = Base.metadata
+assert "contract" in METADATA.tables, contract_models  # both files of tables are imported
 
 
 def upgrade(database: Database, scripts: Path, revision: str = "head") -> str:
@@ -39,7 +43,7 @@ def differences(database: Database) -> list[Any]:
     """What the tables have that the models do not, and the other way round; [] is right."""
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return list(compare_metadata(context, Base.metadata))
+        return list(compare_metadata(context, METADATA))
 
 
 def _config(scripts: Path) -> Config:

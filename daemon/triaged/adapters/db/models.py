@@ -315,6 +315,8 @@ class Outbox(Base):
     sent_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
     ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"), index=True)
+    contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"), index=True)
+    seal: Mapped[str | None]  # invitation:17, code:4: the bytes hold a secret and are made when it is claimed
     source_message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from triaged.adapters.db.contract_models import contract_number
 from triaged.adapters.db.models import Outbox, Ticket
 from triaged.domain import delivery
 from triaged.domain.delivery import State
@@ -22,7 +23,9 @@ MOST_DOUBTS = 2  # one resend after the first doubt; after the second only a per
 
 _FREE = Outbox.lease_owner.is_(None)
 _QUEUED = Outbox.state == State.QUEUED
-_RESENDABLE = sqlalchemy.and_(Outbox.state == State.UNCERTAIN, Outbox.doubts < MOST_DOUBTS)
+_RESENDABLE = sqlalchemy.and_(  # a sealed mail is never sent twice: its secret is replaced by a new mail's
+    Outbox.state == State.UNCERTAIN, Outbox.doubts < MOST_DOUBTS, Outbox.seal.is_(None)
+)
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
@@ -31,6 +34,7 @@ class Owed:
     """A mail to one recipient. `cause` is what made us owe it (`m17`, `e45`): with notice and recipient it is the key.
 
     `due_at` is not-before, `deadline` that of the duty (the order of sending), `not_after` when it is no longer true.
+    `seal` (`invitation:17`, `code:4`) marks a mail that holds a secret: its `body` is None and made when it is claimed.
     `braked` marks an answer that brakes count and may hold: to automatic, unauthenticated, repeated mail (DESIGN §4.6).
     """
 
@@ -41,13 +45,15 @@ class Owed:
     envelope_from: str
     subject: str
     message_id: str
-    body: bytes
+    body: bytes | None
     created_at: datetime
     due_at: datetime
     deadline: datetime
     not_after: datetime | None = None
     braked: bool = False
     ticket_id: int | None = None
+    contract_id: int | None = None
+    seal: str | None = None
     source_message_id: int | None = None
 
 
@@ -67,6 +73,8 @@ class Claimed:
     doubts: int
     deadline: datetime
     not_after: datetime | None
+    message_id: str
+    seal: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +361,7 @@ class Entry:
     sent_at: datetime | None
     last_error: str | None
     ticket: str
+    contract: str
 
     def document(self) -> dict[str, Any]:
         """The shape of `queue list --json` (INTERFACE §4); times are left to the writer."""
@@ -367,7 +376,7 @@ class Entry:
             "due_at": self.due_at,
             "last_error": self.last_error,
             "ticket": self.ticket or None,
-            "contract": None,
+            "contract": self.contract or None,
         }
 
 
@@ -391,12 +400,14 @@ def body(session: Session, row_id: int) -> bytes | None:
 
 
 def _entry_query() -> sqlalchemy.Select[Any]:
-    columns = [getattr(Outbox, name) for name in Entry.__slots__ if name != "ticket"]
-    return sqlalchemy.select(*columns, Ticket.number.label("ticket")).outerjoin(Ticket, Outbox.ticket_id == Ticket.id)
+    columns = [getattr(Outbox, name) for name in Entry.__slots__ if name not in ("ticket", "contract")]
+    query = sqlalchemy.select(*columns, Ticket.number.label("ticket"), Outbox.contract_id.label("contract"))
+    return query.outerjoin(Ticket, Outbox.ticket_id == Ticket.id)
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(**{**row, "state": State(row["state"]), "ticket": row["ticket"] or ""})
+    contract = contract_number(row["contract"]) if row["contract"] else ""
+    return Entry(**{**row, "state": State(row["state"]), "ticket": row["ticket"] or "", "contract": contract})
 
 
 def counts(session: Session) -> dict[State, int]:
