@@ -331,6 +331,12 @@ def withdraw(session: Session, ids: Collection[int], reason: str) -> tuple[int, 
     return _move(session, ids, states, state=State.WITHDRAWN, last_error=reason)
 
 
+def withdraw_sealed(session: Session, seal: str, reason: str) -> tuple[int, ...]:
+    """Never send the mail with this secret, where it has not gone yet."""
+    found = session.scalars(sqlalchemy.select(Outbox.id).where(Outbox.seal == seal))
+    return withdraw(session, list(found), reason)
+
+
 def _move(session: Session, ids: Collection[int], states: Collection[State], **values: Any) -> tuple[int, ...]:
     where = sqlalchemy.and_(Outbox.id.in_(ids), Outbox.state.in_(states))
     return tuple(row.id for row in _free(session, where, **values))
