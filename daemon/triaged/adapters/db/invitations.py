@@ -182,7 +182,7 @@ def latest(session: Session, contract_id: int, recipient: str) -> InvitationReco
     return _record(session, rows[-1]) if rows else None
 
 
-def _of(contract_id: int, recipient: str) -> sqlalchemy.Select[tuple[Invitation]]:
+def _of(contract_id: int, recipient: str) -> sqlalchemy.Select[Invitation]:
     where = (Invitation.contract_id == contract_id, Invitation.recipient == recipient)
     return sqlalchemy.select(Invitation).where(*where).order_by(Invitation.generation)
 
