@@ -73,10 +73,10 @@ class AccountRecord:
 
     def document(self) -> dict[str, Any]:
         """The entry of the import file, ready for JSON."""
-        return _document(self)
+        return document_of(self)
 
     def change_to(self, new: Self) -> Change:
-        return _change(self, new)
+        return change_of(self, new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,10 @@ class PartnerRecord:
 
     def document(self) -> dict[str, Any]:
         """The entry of the import file, ready for JSON."""
-        return _document(self)
+        return document_of(self)
 
     def change_to(self, new: Self) -> Change:
-        return _change(self, new)
+        return change_of(self, new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +143,15 @@ def _sorted(values: Any) -> tuple[Any, ...]:
     return tuple(sorted(values, key=str))
 
 
-def _change(old: Any, new: Any) -> Change:
+def change_of(old: Any, new: Any) -> Change:
+    """What differs between two records of one kind, field by field."""
     differing = (name for name in old.__slots__ if getattr(old, name) != getattr(new, name))
     fields = (FieldChange(name, _plain(getattr(old, name)), _plain(getattr(new, name))) for name in differing)
     return Change(new.key, tuple(fields))
 
 
-def _document(record: Any) -> dict[str, Any]:
+def document_of(record: Any) -> dict[str, Any]:
+    """The entry of the import file that says what `record` says, ready for JSON."""
     return {name: _plain(getattr(record, name)) for name in record.__slots__}
 
 
@@ -160,6 +162,6 @@ def _plain(value: Any) -> Any:
         case tuple():
             return [_plain(item) for item in value]
         case UserRecord() | SubscriptionRecord():
-            return _document(value)
+            return document_of(value)
         case _:
             return value

@@ -44,7 +44,7 @@ class Customer(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
-    folded: Mapped[str] = mapped_column(index=True)  # domain.order.folded(name)
+    folded: Mapped[str] = mapped_column(index=True)  # domain.customer.name_key(name)
     parent: Mapped[str | None]
     country: Mapped[str | None] = mapped_column(String(2))
     head_office: Mapped[str] = mapped_column(default="")
