@@ -1,0 +1,100 @@
+"""Owing the mails that open the portal: an invitation to one person, a one-time code. Both hold a secret, so their rows
+are sealed: subject and recipient now, the bytes when they are claimed (`desks/sealed.py`, DESIGN §4.3).
+"""
+
+from datetime import datetime
+
+from triaged.adapters.db import invitations, outbox
+from triaged.adapters.db.contract_models import Contract, SignInCode, contract_number
+from triaged.adapters.db.engine import Session
+from triaged.desks import correspondence
+from triaged.desks.correspondence import Cause, Post
+from triaged.domain import invitation
+from triaged.domain.notices import Facts, Notice, NoticeName
+from triaged.mail import threads
+
+_DESK = "contracts"
+
+
+def invite(
+    session: Session,
+    post: Post,
+    contract: Contract,
+    recipient: str,
+    *,
+    access: invitation.Access,
+    locale: str,
+    named_by: str,
+    resent: bool,
+    now: datetime,
+    cause: Cause | None,
+) -> int:
+    """Owe the next invitation of this person and its mail; what was sent before stops working. `cause` is the mail that
+    asked for it, None where it came by the pages. Returns the invitation's row."""
+    row = invitations.owe(
+        session, contract, recipient, access=access, locale=locale, now=now, named_by=named_by, resent=resent
+    )
+    facts = Facts(
+        timezone=contract.timezone,
+        desk_name=post.settings.senders[_DESK].name,
+        access=access.value,
+        named_by=named_by,
+        replaces=row.generation > 1,
+    )
+    notice = Notice(NoticeName.INVITATION, (recipient,), locale, facts, seal=invitations.seal(row.id))
+    correspondence.owe(session, post, [notice], "", cause or _asked_for_on_a_page(row.id, contract), now)
+    return row.id
+
+
+def _asked_for_on_a_page(row_id: int, contract: Contract) -> Cause:
+    return Cause(
+        key=f"invitation{row_id}",
+        log_id=f"invitation{row_id}",
+        desk=_DESK,
+        mailbox=contract.mailbox,
+        number=contract_number(contract.id),
+        contract_id=contract.id,
+    )
+
+
+def send_code(session: Session, post: Post, code: SignInCode, mailbox: str, now: datetime) -> None:
+    """Owe the mail with this code: at once, and never once the code is too old. `mailbox` is where answers come."""
+    facts = Facts(
+        timezone=code.timezone,
+        desk_name=post.settings.senders[_DESK].name,
+        expires_at=code.expires_at,
+        requested=True,
+    )
+    letter = correspondence.Letter(
+        notice=Notice(NoticeName.SIGN_IN_CODE, (code.address,), code.locale, facts, seal=seal(code.id)),
+        desk=_DESK,
+        recipient=code.address,
+        message_id=threads.message_id("", f"code.{code.id}", post.settings.service.domain, post.key),
+        reply_to=mailbox,
+        automatic="auto-generated",
+    )
+    subject = correspondence.written(post, letter, now).subject
+    outbox.put(session, [_row(letter, subject, code, now)])
+
+
+def _row(letter: correspondence.Letter, subject: str, code: SignInCode, now: datetime) -> outbox.Owed:
+    return outbox.Owed(
+        cause=f"code{code.id}",
+        log_id=f"code.{code.id}",
+        notice=letter.notice.name.value,
+        recipient=letter.recipient,
+        envelope_from=letter.reply_to,
+        subject=subject,
+        message_id=letter.message_id,
+        body=None,
+        created_at=now,
+        due_at=now,
+        deadline=now,
+        not_after=code.expires_at,
+        seal=letter.notice.seal,
+    )
+
+
+def seal(row_id: int) -> str:
+    """How an outbox row says which code it carries."""
+    return f"code:{row_id}"
