@@ -172,8 +172,8 @@ def _after(session: Session, before: Estate, entries: tuple[Entry, ...] | Refusa
 
 def _change(before: Estate, after: Estate, family: Family, catalogue: Catalogue, now: datetime) -> SparesChange:
     """`now` is at least the purchase: a mail server's clock may be ahead of ours."""
-    units = [spares.granted(one.holdings.values(), catalogue.rooms_per_spare, now) for one in (before, after)]
-    return SparesChange(family.root, spares.rooms(after.holdings.values(), now), *units, family.csm)
+    was, units = (spares.granted(one.holdings.values(), catalogue.rooms_per_spare, now) for one in (before, after))
+    return SparesChange(family.root, spares.rooms(after.holdings.values(), now), was, units, family.csm)
 
 
 def first_assigned(session: Session, contract_id: int, now: datetime, catalogue: Catalogue) -> None:
