@@ -4,7 +4,7 @@ A batch of mails costs one query per way of matching, however many references it
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -12,10 +12,13 @@ import sqlalchemy
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from triaged.adapters.db import models
+from triaged.adapters.db.contract_models import Customer, CustomerDomain
+from triaged.domain import customer
+from triaged.domain.customer import CustomerRecord
 from triaged.domain.directory import AccountRecord, Match, PartnerRecord, SubscriptionRecord, UserRecord
 from triaged.domain.references import Reference, ReferenceKind
 
-Record = TypeVar("Record", AccountRecord, PartnerRecord)
+Record = TypeVar("Record", AccountRecord, PartnerRecord, CustomerRecord)
 
 SLICE = 1_000  # values per IN list: far below what either database takes
 
@@ -48,13 +51,34 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Shape(Generic[Record]):
-    """How one kind of entry lies in the tables: the columns of its own row, its key among them, and its lists."""
+    """How one kind of entry lies in the tables: the columns of its own row, its key among them, and its lists.
 
-    table: type[models.Account | models.Partner]
+    `derived`: columns that are made from the record and not read back; `searched`: the column that entries are found
+    by, else the first of the key; `same`: what two keys have in common that are one entry."""
+
+    table: type[models.Account | models.Partner | Customer]
     record: type[Record]
     key: tuple[str, ...]
     columns: tuple[str, ...]
     parts: tuple[Part, ...]
+    derived: tuple[tuple[str, Callable[[Any], Any]], ...] = ()
+    searched: str = ""
+    same: Callable[[str], str] = str
+
+    def own(self, record: Record) -> dict[str, Any]:
+        """The entry's own row."""
+        plain = {column: getattr(record, column) for column in self.columns}
+        return plain | {column: made(record) for column, made in self.derived}
+
+    def head(self, record: Record) -> Any:
+        """What `record` is found by in the column `search`."""
+        made = dict(self.derived).get(self.searched)
+        return made(record) if made else getattr(record, self.search.key)
+
+    @property
+    def search(self) -> InstrumentedAttribute[Any]:
+        column: InstrumentedAttribute[Any] = getattr(self.table, self.searched or self.key[0])
+        return column
 
     def keys(self) -> list[InstrumentedAttribute[Any]]:
         return [getattr(self.table, column) for column in self.key]
@@ -97,6 +121,16 @@ PARTNERS: Shape[PartnerRecord] = Shape(
         Part("domains", models.PartnerDomain, "partner_id", ("domain",)),
         Part("contacts", models.PartnerContact, "partner_id", ("address",)),
     ),
+)
+CUSTOMERS: Shape[CustomerRecord] = Shape(
+    table=Customer,
+    record=CustomerRecord,
+    key=("name",),
+    columns=("name", "parent", "country", "head_office", "sites", "csm", "locale"),
+    parts=(Part("domains", CustomerDomain, "customer_id", ("domain",)),),
+    derived=(("folded", lambda record: customer.name_key(record.name)),),
+    searched="folded",
+    same=customer.spelling,
 )
 
 

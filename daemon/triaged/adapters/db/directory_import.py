@@ -1,17 +1,22 @@
 """Bringing the directory up to a file: compared in memory a slice at a time, written in bulk, in the caller's
 transaction, so that an import is there as a whole or not at all (INTERFACE §2)."""
 
-from collections.abc import Collection, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic
 
 import sqlalchemy
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from triaged.adapters.db import directory, models
+from triaged.adapters.db.contract_models import Contract, Customer, Device, EstateEntry, Person, Room
 from triaged.adapters.db.directory import Part, Record, Shape
+from triaged.domain import customer, postal
+from triaged.domain.customer import CustomerRecord
 from triaged.domain.directory import AccountRecord, Diff, PartnerRecord
+from triaged.domain.errors import PermanentError
 
 
 @dataclass(slots=True)
@@ -47,12 +52,42 @@ def import_partners(
     return _import(session, directory.PARTNERS, records, replace, dry_run)
 
 
-def _import(session: Session, shape: Shape[Record], records: Sequence[Record], replace: bool, dry_run: bool) -> Diff:
+def import_customers(
+    session: Session,
+    records: Sequence[CustomerRecord],
+    *,
+    replace: bool = False,
+    dry_run: bool = False,
+    country_of: postal.CountryOf,
+) -> Diff:
+    """Add and change customers by name, however it is spelled; `replace` also removes those that `records` lacks.
+
+    A site that has contracts stays, as they spell it: their licence balance hangs on it. Raises PermanentError where a
+    customer would go that has contracts, rooms or people."""
+    kept = [_with_sites(session, record, country_of) for record in records]
+    diff = _import(session, directory.CUSTOMERS, kept, replace, dry_run, removable=_nothing_hangs_on)
+    if not dry_run:
+        names = [record.name for record in kept]
+        for some in directory.slices(names):  # an operator's word now, no longer an order's
+            vouched = sqlalchemy.update(Customer).where(Customer.name.in_(some)).values(made_by_order=False)
+            session.execute(vouched)
+    return diff
+
+
+def _import(
+    session: Session,
+    shape: Shape[Record],
+    records: Sequence[Record],
+    replace: bool,
+    dry_run: bool,
+    removable: Callable[[Session, dict[int, str]], None] = lambda _session, _removed: None,
+) -> Diff:
     if not dry_run and session.get_bind().dialect.name == "postgresql":  # two imports at once: one after the other
         session.execute(sqlalchemy.text(f"LOCK TABLE {shape.table.__tablename__} IN SHARE ROW EXCLUSIVE MODE"))
     plan = _compare(session, shape, records)
     if replace:
         plan.removed = _lacking(session, shape, records)
+        removable(session, plan.removed)
     if not dry_run:
         _remove(session, shape, plan.removed)
         for some in directory.slices(plan.changed):
@@ -63,12 +98,11 @@ def _import(session: Session, shape: Shape[Record], records: Sequence[Record], r
 
 def _compare(session: Session, shape: Shape[Record], records: Sequence[Record]) -> _Plan[Record]:
     plan: _Plan[Record] = _Plan()
-    first = shape.keys()[0]
     for some in directory.slices(records):
-        heads = {getattr(record, shape.key[0]) for record in some}
-        known = {record.key: (row_id, record) for row_id, record in shape.load(session, first.in_(heads)).items()}
+        found = shape.load(session, shape.search.in_({shape.head(record) for record in some}))
+        known = {shape.same(record.key): (row_id, record) for row_id, record in found.items()}
         for record in some:
-            row_id, old = known.get(record.key, (0, None))
+            row_id, old = known.get(shape.same(record.key), (0, None))
             if old is None:
                 plan.added.append(record)
             elif old == record:
@@ -79,10 +113,10 @@ def _compare(session: Session, shape: Shape[Record], records: Sequence[Record]) 
 
 
 def _lacking(session: Session, shape: Shape[Record], records: Iterable[Record]) -> dict[int, str]:
-    kept = {record.key for record in records}
+    kept = {shape.same(record.key) for record in records}
     rows = session.execute(sqlalchemy.select(shape.table.id, *shape.keys()).order_by(*shape.keys()))
     keys = {row_id: "/".join(key) for row_id, *key in rows}
-    return {row_id: key for row_id, key in keys.items() if key not in kept}
+    return {row_id: key for row_id, key in keys.items() if shape.same(key) not in kept}
 
 
 def _remove(session: Session, shape: Shape[Record], ids: Collection[int]) -> None:
@@ -91,7 +125,7 @@ def _remove(session: Session, shape: Shape[Record], ids: Collection[int]) -> Non
 
 
 def _change(session: Session, shape: Shape[Record], changed: Sequence[tuple[int, Record, Record]]) -> None:
-    own = [{"id": row_id, **_own(shape, new)} for row_id, old, new in changed if _own(shape, old) != _own(shape, new)]
+    own = [{"id": row_id, **shape.own(new)} for row_id, old, new in changed if shape.own(old) != shape.own(new)]
     if own:
         session.execute(sqlalchemy.update(shape.table), own)
     for part in shape.parts:
@@ -106,7 +140,7 @@ def _change(session: Session, shape: Shape[Record], changed: Sequence[tuple[int,
 
 def _add(session: Session, shape: Shape[Record], records: Sequence[Record]) -> None:
     for some in directory.slices(records):
-        session.execute(sqlalchemy.insert(shape.table), [_own(shape, record) for record in some])
+        session.execute(sqlalchemy.insert(shape.table), [shape.own(record) for record in some])
         ids = _ids(session, shape, some)
         for part in shape.parts:
             _fill(session, part, {ids[record.key]: getattr(record, part.field) for record in some})
@@ -120,10 +154,6 @@ def _ids(session: Session, shape: Shape[Record], records: Sequence[Record]) -> d
     return {"/".join(key): row_id for row_id, *key in found}
 
 
-def _own(shape: Shape[Record], record: Record) -> dict[str, Any]:
-    return {column: getattr(record, column) for column in shape.columns}
-
-
 def _empty(session: Session, part: Part, owner_ids: Collection[int]) -> None:
     for some in directory.slices(owner_ids):
         session.execute(sqlalchemy.delete(part.table).where(getattr(part.table, part.owner).in_(some)))
@@ -133,6 +163,33 @@ def _fill(session: Session, part: Part, lists: dict[int, Any]) -> None:
     rows = [row for owner_id, items in lists.items() for row in part.rows(owner_id, items)]
     if rows:
         session.execute(sqlalchemy.insert(part.table), rows)
+
+
+# Customers: what hangs on them
+
+
+def _with_sites(session: Session, record: CustomerRecord, country_of: postal.CountryOf) -> CustomerRecord:
+    """`record` with the sites of its contracts in the spelling that these have."""
+    mine = Customer.folded == customer.name_key(record.name)
+    asked = sqlalchemy.select(Customer.name, Contract.site).distinct().join(Contract).where(mine, Contract.site != "")
+    spelled = customer.spelling(record.name)
+    used = sorted(site for name, site in session.execute(asked) if customer.spelling(name) == spelled)
+    others = [site for site in record.sites if not any(postal.same(site, one, country_of) for one in used)]
+    return dataclasses.replace(record, sites=(*used, *others)) if used else record
+
+
+def _nothing_hangs_on(session: Session, removed: dict[int, str]) -> None:
+    """Raises PermanentError where one of `removed` has more than its entry."""
+    for table in (Contract, Room, Device, Person, EstateEntry):
+        for some in directory.slices(removed):
+            owner: InstrumentedAttribute[int] = table.customer_id
+            ids = session.scalars(sqlalchemy.select(owner).distinct().where(owner.in_(some)).limit(10)).all()
+            if ids:
+                names = ", ".join(sorted(removed[row_id] for row_id in ids))
+                raise PermanentError(
+                    f"customer import --replace would remove {names}, with contracts, rooms, devices or people: "
+                    "nothing was changed. Add these customers to the file"
+                )
 
 
 # What is remembered of a watched source (`name`: accounts | partners)
