@@ -44,6 +44,7 @@ _TELLING = _LABELS | {Role.CLOSING, Role.ASIDE}
 _IDENTIFYING = frozenset(list(Role)[:7])
 _LINE_START = "line_start"
 _LISTS = frozenset({"customers", "placeholders", "products", "ordinary_words"})
+_ELSEWHERE = frozenset({"order"})  # tables that other readers are made of
 
 
 class VocabularyError(errors.PermanentError):
@@ -96,7 +97,7 @@ class Vocabulary:
         plain = {name: _strings(table.get(name, ()), name, problems) for name in _LISTS}
         customers = frozenset(key(word) for word in plain["customers"])
         for language, lists in table.items():
-            if language in _LISTS:
+            if language in _LISTS | _ELSEWHERE:
                 continue
             for role, line_start, phrase in _phrases(language, lists, problems):
                 parts = words(phrase)

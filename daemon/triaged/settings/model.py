@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from triaged.domain.catalogue import Catalogue
 from triaged.domain.message import House
+from triaged.domain.order_words import OrderWords
 from triaged.domain.policy import Policy
 from triaged.domain.references import Vocabulary
 from triaged.settings import fields
@@ -169,6 +170,7 @@ class Settings:
     directory: Directory
     policy: Policy
     vocabulary: Vocabulary
+    order_words: OrderWords
     catalogue: Catalogue
     house: House
     warnings: tuple[str, ...] = ()

@@ -2,12 +2,12 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from triaged.domain import references
+from triaged.domain import order_words, references
 from triaged.domain.message import House
 from triaged.settings import catalogue_file, complaints, overrides, policy_file, rules, sources
 from triaged.settings.catalogue_file import CatalogueFile
@@ -15,6 +15,8 @@ from triaged.settings.locate import KeyPath
 from triaged.settings.model import Settings, TriagedFile
 from triaged.settings.policy_file import PolicyFile
 from triaged.settings.problems import ConfigurationError, Document, Report
+
+_Words = TypeVar("_Words")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,42 @@ def _path(file: Document, key: str, default: Path) -> Path:
     return file.path.parent / value if isinstance(value, str) and value else default
 
 
-def _labels(file: Document, report: Report) -> tuple[dict[str, Any], references.Vocabulary] | None:
-    """The label vocabulary and the table it was made of."""
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """What labels.toml became, and the table it was made of."""
+
+    table: dict[str, Any]
+    vocabulary: references.Vocabulary
+    order_words: order_words.OrderWords
+
+
+def _labels(file: Document, report: Report) -> _Labels | None:
+    """The words of references and of orders."""
     document = sources.read(_path(file, "labels", _defaults(file)["labels"]), 3, report)
     if document is None:
         return None
+    orders = _orders(document.tree.get("order", {}))
+    vocabulary = _made(references.Vocabulary.from_table, document.tree, document, report)
+    words = _made(order_words.OrderWords.from_table, orders, document, report)
+    if vocabulary is None or words is None:
+        return None
+    return _Labels(document.tree | {"order": orders}, vocabulary, words)
+
+
+def _orders(own: object) -> dict[str, Any]:
+    """The operator's words of orders; a list of a language that his file leaves out is the shipped one."""
+    if not isinstance(own, dict):
+        return {"order": own}
+    ours = _shipped("labels.toml")["order"]
+    both = {language: ours.get(language, {}) | lists for language, lists in own.items() if isinstance(lists, dict)}
+    return ours | own | both
+
+
+def _made(
+    make: Callable[[Mapping[str, object]], _Words], table: Any, document: Document, report: Report
+) -> _Words | None:
     try:
-        return document.tree, references.Vocabulary.from_table(document.tree)
+        return make(table)
     except references.VocabularyError as error:
         for fault in error.problems:
             report.problem(document, (), fault, "write it like the shipped config/labels.toml")
@@ -107,7 +138,6 @@ def _locales(file: Document) -> frozenset[str]:
 
 
 def _settings(path: Path, file: Any, policy: Any, catalogue: Any, labels: Any, warnings: tuple[str, ...]) -> Settings:
-    table, vocabulary = labels
     senders = {"support": file.senders.support, "contracts": file.senders.contracts}
     senders = {desk: sender for desk, sender in senders.items() if sender is not None}
     ours = [mailbox.address for mailbox in file.mailbox] + [sender.address for sender in senders.values()]
@@ -123,14 +153,16 @@ def _settings(path: Path, file: Any, policy: Any, catalogue: Any, labels: Any, w
         limits=file.limits,
         log=file.log,
         directory=file.directory,
-        policy=policy_file.built(policy, _shipped_policy(), table),
-        vocabulary=vocabulary,
+        policy=policy_file.built(policy, _shipped("policy.toml"), labels.table),
+        vocabulary=labels.vocabulary,
+        order_words=labels.order_words,
         catalogue=catalogue_file.built(catalogue),
         house=House(domain=file.service.domain, addresses=frozenset(address.lower() for address in ours)),
         warnings=warnings,
     )
 
 
-def _shipped_policy() -> dict[str, Any]:
-    """Our own policy.toml: the services' names in all languages, and the excluded, where the operator is silent."""
-    return tomllib.loads((sources.shipped("config") / "policy.toml").read_text("utf-8"))
+def _shipped(name: str) -> dict[str, Any]:
+    """Our own policy.toml or labels.toml: services' names, the excluded and the words of orders, where the operator is
+    silent."""
+    return tomllib.loads((sources.shipped("config") / name).read_text("utf-8"))
