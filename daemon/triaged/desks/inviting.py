@@ -2,16 +2,19 @@
 are sealed: subject and recipient now, the bytes when they are claimed (`desks/sealed.py`, DESIGN §4.3).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from triaged.adapters.db import invitations, outbox
+from triaged.adapters.db import directory, invitations, outbox
 from triaged.adapters.db.contract_models import Contract, SignInCode, contract_number
+from triaged.adapters.db.contracts import ContractRecord
 from triaged.adapters.db.engine import Session
 from triaged.desks import correspondence
 from triaged.desks.correspondence import Cause, Post
-from triaged.domain import invitation
+from triaged.domain import invitation, order
 from triaged.domain.notices import Facts, Notice, NoticeName
-from triaged.mail import threads
+from triaged.mail import addresses, threads
+from triaged.settings import Settings
 
 _DESK = "contracts"
 
@@ -57,8 +60,26 @@ def _asked_for_on_a_page(row_id: int, contract: Contract) -> Cause:
     )
 
 
-def send_code(session: Session, post: Post, code: SignInCode, mailbox: str, now: datetime) -> None:
-    """Owe the mail with this code: at once, and never once the code is too old. `mailbox` is where answers come."""
+def is_person(session: Session, settings: Settings, group: Sequence[ContractRecord], address: str) -> bool:
+    """Whether a customer may name this address: one person's, and nobody's who sells to it or who serves it (us).
+
+    `group` are the customer's contracts. An address at the customer's own domain is never a seller's."""
+    domain = address.rpartition("@")[2]
+    public = settings.policy.public_mail_domains
+    sellers = {party.email for one in group for party in (one.reseller, one.distributor)}
+    ours = {one.rpartition("@")[2] for one in settings.house.addresses} | {settings.house.domain}
+    if order.is_group(address) or addresses.deliverable(address) != address or domain in ours or address in sellers:
+        return False
+    if domain in {one.customer_party.email.rpartition("@")[2] for one in group} - set(public):
+        return True
+    selling = {seller.rpartition("@")[2] for seller in sellers} - set(public)
+    return domain not in selling and not directory.claims(session, address, public)
+
+
+def owe_code(session: Session, post: Post, code: SignInCode, mailbox: str, known: bool, now: datetime) -> None:
+    """Owe the mail with this code: at once, and never once the code is too old. `mailbox` is where answers come.
+
+    For an address that nobody `known` has, the same work is done and nothing is owed: time tells nothing either."""
     facts = Facts(
         timezone=code.timezone,
         desk_name=post.settings.senders[_DESK].name,
@@ -73,8 +94,8 @@ def send_code(session: Session, post: Post, code: SignInCode, mailbox: str, now:
         reply_to=mailbox,
         automatic="auto-generated",
     )
-    subject = correspondence.written(post, letter, now).subject
-    outbox.put(session, [_row(letter, subject, code, now)])
+    row = _row(letter, correspondence.written(post, letter, now).subject, code, now)
+    outbox.put(session, [row] if known else [])
 
 
 def _row(letter: correspondence.Letter, subject: str, code: SignInCode, now: datetime) -> outbox.Owed:

@@ -1,4 +1,4 @@
-"""Signing in by a mailed code (rows C5, N7): how long, how often, from where; and what a group of contracts is called."""
+"""Signing in by a mailed code (rows C5, N7): for how long, how often, and what became of a code that was typed."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

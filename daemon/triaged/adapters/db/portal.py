@@ -107,8 +107,11 @@ def _alone(session: Session, text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Contracts that are seen together, and what somebody may do there; `site` is empty for the global account."""
+    """Contracts that are seen together, and what somebody may do there; `site` is empty for the global account.
 
+    `id` is his own row among the people: it names the group in a form, and proves that he belongs there."""
+
+    id: int
     customer_id: int
     customer: str
     site: str
@@ -130,7 +133,13 @@ def groups(session: Session, address: str) -> list[Group]:
     """What this person may see, by customer's name, the global account first."""
     query = sqlalchemy.select(Person, Customer.name).join(Customer, Customer.id == Person.customer_id)
     found = session.execute(query.where(Person.address == address).order_by(Customer.name, Person.site)).tuples()
-    return [Group(person.customer_id, name, person.site, Access(person.access)) for person, name in found]
+    return [Group(person.id, person.customer_id, name, person.site, Access(person.access)) for person, name in found]
+
+
+def locked(session: Session, customer_id: int, site: str) -> list[PersonRecord]:
+    """The people of a group, nobody else's to change until the transaction ends: one administrator must remain."""
+    _alone(session, f"people of {customer_id} {site}")
+    return people(session, customer_id, site)
 
 
 def people(session: Session, customer_id: int, site: str) -> list[PersonRecord]:
@@ -140,7 +149,7 @@ def people(session: Session, customer_id: int, site: str) -> list[PersonRecord]:
 
 
 def admit(session: Session, invitation: Invitation, now: datetime) -> Person:
-    """The recipient of an accepted invitation may come in from now on; a reader may rise, an administrator stays one."""
+    """The recipient of an accepted invitation may come in from now on. A reader may rise, never the other way."""
     contract = session.get_one(Contract, invitation.contract_id)
     query = sqlalchemy.select(Person).where(
         Person.customer_id == contract.customer_id,
@@ -165,9 +174,13 @@ def admit(session: Session, invitation: Invitation, now: datetime) -> Person:
     return row
 
 
+def change(session: Session, person_id: int, access: Access) -> None:
+    """What he may do from now on."""
+    session.get_one(Person, person_id, with_for_update=True).access = access.value
+
+
 def remove(session: Session, customer_id: int, site: str, address: str, now: datetime) -> bool:
     """They see nothing of this group any more, and no invitation to it lets them in again. False: nobody was there."""
-    _alone(session, f"people {customer_id} {site}")
     query = sqlalchemy.select(Person).where(
         Person.customer_id == customer_id, Person.site == site, Person.address == address
     )
@@ -185,6 +198,14 @@ def _letting_in(session: Session, customer_id: int, site: str, address: str) -> 
     states = (*rules.LIVE, rules.State.ACCEPTED, rules.State.EXPIRED)
     where = (Contract.customer_id == customer_id, Contract.site == site, Invitation.recipient == address)
     return list(session.scalars(query.where(*where, Invitation.state.in_(states))))
+
+
+def named_since(session: Session, customer_id: int, site: str, since: datetime) -> int:
+    """How many invitations people of this group have caused since then."""
+    query = sqlalchemy.select(sqlalchemy.func.count()).select_from(Invitation)
+    query = query.join(Contract, Contract.id == Invitation.contract_id)
+    where = (Contract.customer_id == customer_id, Contract.site == site, Invitation.named_by.is_not(None))
+    return session.scalar(query.where(*where, Invitation.created_at > since)) or 0
 
 
 @dataclass(frozen=True, slots=True)
