@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import Any
@@ -34,6 +34,8 @@ from triaged.domain.notices import (
     SparesFacts,
     Written,
 )
+from triaged.domain.order import Code, Role
+from triaged.domain.request import Refusal, Verb
 from triaged.mail import compose
 
 PARTS = ("subject.txt", "body.txt", "body.html")
@@ -98,7 +100,7 @@ class Renderer:
     def _problems_of(self, name: NoticeName, locale: str) -> Iterator[str]:
         missing = [part for part in PARTS if not self._has(f"{locale}/{name}/{part}")]
         yield from (f"{locale}/{name}/{part} is missing: copy it from another locale" for part in missing)
-        for facts in () if missing else (FULL, Facts()):
+        for facts in () if missing else _situations(name):
             try:
                 self.render(name, locale, facts)
             except PermanentError as error:
@@ -248,47 +250,52 @@ def _whole(value: str) -> Markup:
 
 
 @functools.lru_cache(maxsize=4096)
-def _told(form: str, time: datetime, place: _Place) -> str:
+def _told(form: str, wall: datetime, place: _Place) -> str:
     """A wall clock's time as `full` date, by skeleton (`MMMEd`) or by pattern (`HH:mm`); text and HTML tell the same.
 
-    `time` is naive: aware times of one instant are equal in every zone, and the cache would mix them up.
+    `wall` is naive: aware times of one instant are equal in every zone, and the cache would mix them up.
     """
     if form == "full":
-        return dates.format_date(time, "full", locale=place.babel)
+        return dates.format_date(wall, "full", locale=place.babel)
     if form == "MMMEd":
-        return dates.format_skeleton(form, time, locale=place.babel)
-    return dates.format_time(time, form, locale=place.babel)
+        return dates.format_skeleton(form, wall, locale=place.babel)
+    return dates.format_time(wall, form, locale=place.babel)
 
 
-def _local(context: Mapping[str, Any], time: datetime) -> datetime:
+def _local(context: Mapping[str, Any], instant: datetime) -> datetime:
     """The region's wall clock, naive."""
-    return time.astimezone(context["_place"].zone).replace(tzinfo=None)
+    return instant.astimezone(context["_place"].zone).replace(tzinfo=None)
+
+
+def _dated(context: Mapping[str, Any], moment: date) -> datetime:
+    """The region's wall clock for an instant; a calendar day is the same day in every zone."""
+    return _local(context, moment) if isinstance(moment, datetime) else datetime.combine(moment, time.min)
 
 
 @jinja2.pass_context
-def _day(context: Mapping[str, Any], time: datetime) -> str:
-    """`mercredi 25 novembre 2026`, in the region's zone."""
-    return _told("full", _local(context, time), context["_place"])
+def _day(context: Mapping[str, Any], moment: date) -> str:
+    """`mercredi 25 novembre 2026`: a calendar day, or an instant's day in the region's zone."""
+    return _told("full", _dated(context, moment), context["_place"])
 
 
 @jinja2.pass_context
-def _shortday(context: Mapping[str, Any], time: datetime) -> str:
-    """`mer. 25 nov.`, in the region's zone."""
-    return _told("MMMEd", _local(context, time), context["_place"])
+def _shortday(context: Mapping[str, Any], moment: date) -> str:
+    """`mer. 25 nov.`: a calendar day, or an instant's day in the region's zone."""
+    return _told("MMMEd", _dated(context, moment), context["_place"])
 
 
 @jinja2.pass_context
-def _clock(context: Mapping[str, Any], time: datetime, pattern: str = "HH:mm") -> str:
+def _clock(context: Mapping[str, Any], instant: datetime, pattern: str = "HH:mm") -> str:
     """`10:42` in the region's zone, 24 hours in every language: a deadline must not depend on an AM."""
-    return _told(pattern, _local(context, time), context["_place"])
+    return _told(pattern, _local(context, instant), context["_place"])
 
 
 @jinja2.pass_context
-def _utc(context: Mapping[str, Any], time: datetime) -> str:
+def _utc(context: Mapping[str, Any], instant: datetime) -> str:
     """`09:42 UTC`, with its day where that is another one than in the region."""
-    universal = time.astimezone(UTC).replace(tzinfo=None)
+    universal = instant.astimezone(UTC).replace(tzinfo=None)
     clock = f"{universal:%H:%M} UTC"
-    if universal.date() == _local(context, time).date():
+    if universal.date() == _local(context, instant).date():
         return clock
     return f"{_told('MMMEd', universal, context['_place'])} {clock}"
 
@@ -307,6 +314,12 @@ def _counted(value: int, place: _Place) -> str:
 def _size(context: Mapping[str, Any], value: int) -> str:
     """Bytes as `25 Mo`."""
     return units.format_unit(round(value / 1_000_000, 1), "digital-megabyte", "short", locale=context["_place"].babel)
+
+
+@jinja2.pass_context
+def _country(context: Mapping[str, Any], code: str) -> str:
+    """An ISO 3166 code as the language calls the country: `Suisse`."""
+    return context["_place"].babel.territories.get(code.upper(), code)
 
 
 def _wrap(value: str, width: int = WIDTH) -> str:
@@ -342,6 +355,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "utc": _utc,
     "number": _number,
     "size": _size,
+    "country": _country,
     "wrap": _wrap,
     "heading": _heading,
     "column": _column,
@@ -351,6 +365,20 @@ _FILTERS: dict[str, Callable[..., Any]] = {
 }
 
 _SAMPLE = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+_FIELDS = ("sku", "licences", "service", *(f"{role}_{part}" for role in Role for part in ("name", "email", "address")))
+_CONTRACT = ContractFacts(
+    number="SC-000012",
+    service="select",
+    sku="994-000303",
+    years=3,
+    licences=1250,
+    starts=date(2026, 1, 5),
+    ends=date(2029, 1, 4),
+    cancellable_until=date(2026, 2, 4),
+    po_number="4500012345",
+    customer="Acme SA",
+    invitation="sent",
+)
 # Every fact at once, for `problems`: no real situation, but every branch of values.
 FULL = Facts(
     ticket="EU-000123",
@@ -382,4 +410,61 @@ FULL = Facts(
     account_zoid="60012345678",
     size_limit=25_000_000,
     desk_name="Support",
+    party=Role.CUSTOMER,
+    order="ORD-000012",
+    po_number="4500012345",
+    customer="Acme SA",
+    reseller="Integra",
+    site="12 quai Gauche, 69002 Lyon",
+    contracts=(_CONTRACT, dataclasses.replace(_CONTRACT, starts=None, ends=None, state="cancelled", years=1)),
+    repeated=True,
+    problems=(
+        *(FindingFacts(field, code, "x") for field in _FIELDS for code in (Code.MISSING, Code.INVALID, Code.CONFLICT)),
+        FindingFacts("po_number", Code.MISSING),
+        FindingFacts("customer_email", Code.NOT_CUSTOMER, "it@integra.example"),
+    ),
+    warnings=(FindingFacts("customer_email", Code.GROUP_ADDRESS, "it@acme.example"),),
+    skus=(("994-000148", "select", 1), ("994-000313", "syncplus", 3), ("994-000323", "warranty", 3)),
+    countries=(CountryNote("CH", "RMA within two business days", ("select", "warranty"), "Bern 1"),),
+    spares=SparesFacts("Acme Group", 80, 0, 1),
+    verb=Verb.CONTRACT_STATUS,
+    person="ana@acme.example",
+    access="admin",
+    link="https://portal.vendor.example/i/12",
+    portal="https://portal.vendor.example/",
+    code="012345",
+    expires_at=_SAMPLE + timedelta(days=30),
+    replaces=True,
+    undo_until=_SAMPLE + timedelta(hours=24),
+    cancellable_until=date(2026, 2, 4),
 )
+
+
+def _situations(name: NoticeName) -> Iterator[Facts]:
+    """What `problems` renders of a mail: everything known, nothing known, and what only one of its readers is told."""
+    yield from (FULL, Facts())
+    for changes in _CHANGES.get(name, ()):
+        yield dataclasses.replace(FULL, **changes)
+
+
+_READERS: tuple[dict[str, Any], ...] = ({"party": Role.RESELLER}, {"party": Role.RESELLER, "site": ""}, {"site": ""})
+_CHANGES: dict[NoticeName, tuple[dict[str, Any], ...]] = {
+    NoticeName.ORDER_CONFIRMED: (*_READERS, {"repeated": False}),
+    NoticeName.INVITATION: ({"requested": True}, {"named_by": "Ana", "access": "reader"}),
+    NoticeName.ORDER_PROBLEMS: (
+        {"problems": (FindingFacts("po_number", Code.CONFLICT, "4500012345"),)},
+        {"problems": (FindingFacts("service", Code.MIXED_SERVICES, "select, warranty"),)},
+    ),
+    NoticeName.REQUEST_DONE: (
+        *({"verb": verb} for verb in Verb),
+        {"verb": Verb.ADD_PERSON, "access": "reader"},
+        {"verb": Verb.CONTRACT_STATUS, "party": Role.RESELLER},
+    ),
+    NoticeName.REQUEST_REFUSED: (
+        *({"refusal": refusal} for refusal in Refusal),
+        {"refusal": Refusal.NOT_ALLOWED, "verb": Verb.ADD_PERSON},
+        {"refusal": Refusal.NOT_ALLOWED, "verb": Verb.CANCEL_CONTRACT},
+    ),
+    NoticeName.CONTRACT_CANCELLED: (*_READERS, {"undone": True}, {"undone": True, "party": Role.RESELLER}),
+    NoticeName.CSM_NOTE: ({"spares": SparesFacts("Acme Group", 40, 1, 0)}, {"spares": None}),
+}
