@@ -13,7 +13,22 @@ from triaged.settings import Settings
 
 VALID_FOR = timedelta(hours=48)  # a receipt that could not be delivered for two days says nothing any more
 _RECEIPT_DUE = timedelta(minutes=5)  # order of sending for mails without a deadline of their own
-_OUR_OWN_THREAD = NoticeName.PRIORITY_ALERT  # associates are not part of the partner's thread
+# Not part of the thread of the mail that caused them: their readers have not seen it.
+_OUR_OWN_THREAD = frozenset(
+    {NoticeName.PRIORITY_ALERT, NoticeName.INVITATION, NoticeName.CSM_NOTE, NoticeName.COUNTRY_TERMS}
+)
+# A receipt is worth nothing after two days; what a contract's parties must know is owed until they have it.
+_RECEIPTS = frozenset(
+    {
+        NoticeName.TICKET_OPENED,
+        NoticeName.RECEIVED_FOR_REVIEW,
+        NoticeName.PRIORITY_GRANTED,
+        NoticeName.PRIORITY_ALERT,
+        NoticeName.UNREADABLE,
+        NoticeName.TOO_LARGE,
+        NoticeName.SIGN_IN_CODE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +44,9 @@ class Post:
 class Cause:
     """What made us owe the mails: a received mail (`m17`) or an associate's action (`e45`).
 
-    `replies_to` and `thread` are the partner's Message-IDs; `doubtful` marks mails to somebody for whom our border
-    server does not vouch: only those are counted by the brakes."""
+    `number` is the order or contract that an answer to the mail belongs to, where it is no ticket. `replies_to` and
+    `thread` are the partner's Message-IDs, and only `asker`, where it is named, is in that thread; `doubtful` marks
+    mails to somebody for whom our border server does not vouch: only those are counted by the brakes."""
 
     key: str
     log_id: str
@@ -41,6 +57,9 @@ class Cause:
     ticket_id: int | None = None
     message_id: int | None = None
     doubtful: bool = False
+    number: str = ""
+    contract_id: int | None = None
+    asker: str = ""
 
 
 def owe(
@@ -60,48 +79,79 @@ def owe(
 
 def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, now: datetime) -> outbox.Owed:
     facts, settings = notice.facts, post.settings
-    message_id = threads.message_id(facts.ticket, log_id.lower(), settings.service.domain, post.key)
-    rendered = post.renderer.render(notice.name, notice.locale, facts)
-    identity = settings.senders[cause.desk]
-    reply_to = _mailbox_of(settings, cause, facts.region)
-    ours = notice.name is _OUR_OWN_THREAD
-    outgoing = compose.Outgoing(
-        sender_name=identity.name,
-        sender_address=identity.address,
+    message_id = threads.message_id(facts.ticket or cause.number, log_id.lower(), settings.service.domain, post.key)
+    ours = notice.name in _OUR_OWN_THREAD or cause.asker not in ("", recipient)
+    letter = Letter(
+        notice=notice,
+        desk=cause.desk,
         recipient=recipient,
-        subject=rendered.subject,
-        text=rendered.text,
-        html=rendered.html,
         message_id=message_id,
-        date=now,
-        reply_to=reply_to,
+        reply_to=mailbox_of(settings, cause.desk, cause.mailbox, facts.region),
         in_reply_to="" if ours else cause.replies_to,
         references=() if ours else tuple(dict.fromkeys((*cause.thread, cause.replies_to))),
-        locale=rendered.locale,
         automatic="auto-generated" if ours else "auto-replied",
-        mark=notice.name.value,
     )
+    outgoing = written(post, letter, now)
     return outbox.Owed(
         cause=cause.key,
         log_id=log_id,
         notice=notice.name.value,
         recipient=recipient,
-        envelope_from=reply_to,
+        envelope_from=outgoing.reply_to,
         subject=outgoing.subject,
         message_id=message_id,
-        body=compose.build(outgoing),
+        body=None if notice.seal else compose.build(outgoing),
         created_at=now,
         due_at=now,
         deadline=facts.acknowledge.target if facts.acknowledge else now + _RECEIPT_DUE,
-        not_after=now + VALID_FOR,
+        not_after=now + VALID_FOR if notice.name in _RECEIPTS else None,
         braked=cause.doubtful,
         ticket_id=cause.ticket_id,
+        contract_id=cause.contract_id,
+        seal=notice.seal or None,
         source_message_id=cause.message_id,
     )
 
 
-def _mailbox_of(settings: Settings, cause: Cause, region: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One mail to one person, before it has words."""
+
+    notice: Notice
+    desk: str
+    recipient: str
+    message_id: str
+    reply_to: str
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    automatic: str = "auto-replied"
+
+
+def written(post: Post, letter: Letter, now: datetime) -> compose.Outgoing:
+    """The letter with its words. Raises PermanentError when its template is broken."""
+    notice = letter.notice
+    identity = post.settings.senders[letter.desk]
+    rendered = post.renderer.render(notice.name, notice.locale, notice.facts)
+    return compose.Outgoing(
+        sender_name=identity.name,
+        sender_address=identity.address,
+        recipient=letter.recipient,
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        message_id=letter.message_id,
+        date=now,
+        reply_to=letter.reply_to,
+        in_reply_to=letter.in_reply_to,
+        references=letter.references,
+        locale=rendered.locale,
+        automatic=letter.automatic,
+        mark=notice.name.value,
+    )
+
+
+def mailbox_of(settings: Settings, desk: str, mailbox: str, region: str) -> str:
     """The region's mailbox of this desk, so that an answer comes where it belongs."""
-    here = settings.mailbox(cause.mailbox)
-    serving = (m for m in settings.mailboxes if m.desk == cause.desk and region in m.regions)
+    here = settings.mailbox(mailbox)
+    serving = (m for m in settings.mailboxes if m.desk == desk and region in m.regions)
     return here.address if region in here.regions else next((m.address for m in serving), here.address)

@@ -28,20 +28,26 @@ def named(one: Case, session: Session) -> TicketRecord | None:
 
 def reply(one: Case, ticket: TicketRecord | None, session: Session) -> Decision | None:
     """An authenticated participant, or a colleague of the same partner, adds to a ticket that is not closed."""
-    sender = one.mail.message.sender
-    if ticket is None or sender is None or ticket.state is State.CLOSED:
+    if ticket is None or not joins(one, ticket):
         return None
-    colleague = one.partner is not None and one.partner.name == ticket.partner
-    if sender.address != ticket.requester and not colleague:
-        return None
-    decision = _as_it_stands(one, ticket)
+    decision = as_it_stands(one, ticket)
     unsettled = ticket.state is State.REVIEW and ticket.reason != Reason.CONFLICTING_REFERENCES
     if one.partner is None or not one.evidence or unsettled:
         return decision
     return _weighed(one, ticket, decision, session)
 
 
-def _as_it_stands(one: Case, ticket: TicketRecord) -> Decision:
+def joins(one: Case, ticket: TicketRecord) -> bool:
+    """Whether the sender may add: he opened it, or is a colleague at the same partner; never to a closed one."""
+    sender = one.mail.message.sender
+    if sender is None or ticket.state is State.CLOSED:
+        return False
+    colleague = one.partner is not None and one.partner.name == ticket.partner
+    return sender.address == ticket.requester or colleague
+
+
+def as_it_stands(one: Case, ticket: TicketRecord) -> Decision:
+    """A message more on the ticket, which stays as it is."""
     return Decision(
         verdict=Verdict.UPDATE,
         reason=Reason.REPLY,

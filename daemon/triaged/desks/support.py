@@ -8,23 +8,20 @@ from dataclasses import replace
 
 from triaged.adapters.db.engine import Session
 from triaged.adapters.db.tickets import TicketRecord
-from triaged.desks import answers, case, replies, triage
+from triaged.desks import answers, aside, case, replies, triage
 from triaged.desks.case import Case, Desk, Mail
-from triaged.domain.decision import Decision, Reason, Step, Verdict
-from triaged.domain.directory import AccountRecord
+from triaged.domain.decision import Decision, Reason, Verdict
 from triaged.domain.errors import PermanentError
 from triaged.domain.identification import Outcome
-from triaged.domain.message import Nature
-from triaged.domain.notices import Notice
 from triaged.domain.references import Reference, ReferenceKind
 
 
 def consider(mail: Mail, desk: Desk, session: Session) -> Decision:
     """The decision on one mail; nothing is stored."""
     one = case.look_up(mail, desk, session)
-    aside = _set_aside(one)
-    if aside:
-        return aside
+    put = aside.set_aside(one, registered=one.trusted and one.partner is not None)
+    if put:
+        return put
     ticket = replies.named(one, session)
     decision = _unauthenticated(one) or replies.reply(one, ticket, session) or _new_ticket(one)
     return replace(decision, linked=ticket.number) if ticket and decision.verdict is Verdict.TICKET else decision
@@ -88,50 +85,9 @@ def _told(one: Case, ticket: TicketRecord, decision: Decision, tell: bool) -> De
     return replace(decision, notices=letters + (answers.alert(one, decision) if raised else ()))
 
 
-def _set_aside(one: Case) -> Decision | None:
-    """What opens no ticket: unreadable, too large, our own, reports, automatic and list mail of strangers."""
-    message, mail = one.mail.message, one.mail
-    registered = one.trusted and one.partner is not None
-    if message.unreadable:
-        step = Step("read", message.unreadable)
-        letters = answers.unreadable(one) if registered and not message.dirty and one.answerable else ()
-        return _quiet(one, Verdict.QUARANTINE, Reason.UNREADABLE, step, letters)
-    if mail.truncated:
-        step = Step("read", "larger than [limits] message: only the header was taken")
-        return _quiet(one, Verdict.QUARANTINE, Reason.TOO_LARGE, step, answers.too_large(one))
-    match message.nature:
-        case Nature.OWN:
-            return _quiet(one, Verdict.IGNORE, Reason.OWN_MAIL, Step("recognise", "written by ourselves"))
-        case Nature.DELIVERY_REPORT:
-            displayed = message.report is not None and message.report.action == "displayed"
-            verdict = Verdict.IGNORE if displayed else Verdict.BOUNCE
-            return _quiet(one, verdict, Reason.DELIVERY_REPORT, Step("recognise", "a delivery report"))
-        case Nature.AUTO_REPLY:
-            return _quiet(one, Verdict.IGNORE, Reason.AUTO_REPLY, Step("recognise", "an automatic reply"))
-        case Nature.MACHINE if not registered:
-            return _quiet(one, Verdict.IGNORE, Reason.AUTO_REPLY, Step("recognise", "a machine of no partner"))
-        case Nature.LIST if not registered:
-            return _quiet(one, Verdict.IGNORE, Reason.MAILING_LIST, Step("recognise", "a list, not a partner"))
-        case _:
-            return None
-
-
-def _quiet(one: Case, verdict: Verdict, reason: Reason, step: Step, letters: tuple[Notice, ...] = ()) -> Decision:
-    return Decision(
-        verdict=verdict,
-        reason=reason,
-        desk=one.mail.mailbox.desk,
-        region=one.region.code,
-        locale=one.locale,
-        sender=one.sender,
-        notices=letters,
-        steps=(step,),
-    )
-
-
 def _unauthenticated(one: Case) -> Decision | None:
     """From is a claim: without our border server's word the mail waits for an associate (DESIGN §5)."""
-    return None if one.trusted else _review(one, Reason.UNAUTHENTICATED_SENDER, one.mail.authentication.reason)
+    return None if one.trusted else aside.review(one, Reason.UNAUTHENTICATED_SENDER, one.mail.authentication.reason)
 
 
 def _new_ticket(one: Case) -> Decision:
@@ -140,35 +96,20 @@ def _new_ticket(one: Case) -> Decision:
     if one.partner is None:
         return _stranger(one)
     if account is not None and not triage.linked(one):
-        return _review(one, Reason.UNLINKED_PARTNER, f"the account answers only to {', '.join(account.partners)}")
+        return aside.review(one, Reason.UNLINKED_PARTNER, f"the account answers only to {', '.join(account.partners)}")
     if account is not None:
         return _opened(one, triage.classified(one, triage.plain(one, Reason.STANDARD_ACCOUNT)))
     if one.customer.identification.outcome is Outcome.CONFLICTING:
-        return _review(one, Reason.CONFLICTING_REFERENCES, "the references do not agree on one account")
+        return aside.review(one, Reason.CONFLICTING_REFERENCES, "the references do not agree on one account")
     return _opened(one, triage.askable(one))
 
 
 def _stranger(one: Case) -> Decision:
     """Authenticated, but no registered partner: review, or an ordinary ticket where the operator accepts strangers."""
     if one.desk.settings.trust.unknown_sender == "review":
-        return _review(one, Reason.UNKNOWN_SENDER, "no registered partner has this address or its domain")
+        return aside.review(one, Reason.UNKNOWN_SENDER, "no registered partner has this address or its domain")
     decision = replace(triage.plain(one, Reason.UNKNOWN_SENDER), primary_customer_email="")
     return replace(decision, notices=answers.for_review(one))
-
-
-def _partners(account: AccountRecord) -> str:
-    return ", ".join(account.partners)
-
-
-def _review(one: Case, reason: Reason, why: str) -> Decision:
-    decision = triage.plain(one, reason)
-    return replace(
-        decision,
-        review=True,
-        primary_customer_email="",
-        notices=answers.for_review(one),
-        steps=(*decision.steps, Step("review", why)),
-    )
 
 
 def _opened(one: Case, decision: Decision) -> Decision:

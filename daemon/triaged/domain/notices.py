@@ -179,3 +179,4 @@ class Notice:
     locale: str
     facts: Facts
     subject: str = ""  # as far as it is known before the ticket has its number
+    seal: str = ""  # invitation:17, code:4: it holds a secret, so its bytes are made when it is sent

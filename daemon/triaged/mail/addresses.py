@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import email_validator
 import idna
 
 from triaged.domain.message import Address
@@ -60,6 +61,20 @@ def usable(text: str) -> str | None:
         return None
     folded = _domain(domain.rstrip(".").translate(_UPPER))
     return f"{local.translate(_UPPER)}@{folded}" if folded else None
+
+
+def deliverable(text: str) -> str | None:
+    """`text` as an address that mail can be sent to, in the form of `usable`; None where it is none (no DNS asked)."""
+    address = usable(text)
+    if address is None:
+        return None
+    try:
+        email_validator.validate_email(
+            address, check_deliverability=False, globally_deliverable=False, test_environment=True
+        )
+    except email_validator.EmailNotValidError:
+        return None
+    return address if "." in address.rpartition("@")[2] else None
 
 
 def _domain(domain: str) -> str | None:

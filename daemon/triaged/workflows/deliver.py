@@ -10,9 +10,9 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from triaged.adapters import smtp
 from triaged.adapters.db import outbox
 from triaged.adapters.db.engine import Database, Session
 from triaged.adapters.db.outbox import Claimed
+from triaged.desks.sealed import Seals
 from triaged.domain import delivery
 from triaged.domain.delivery import State
 from triaged.domain.errors import TransientError
@@ -50,13 +51,15 @@ def deliver_due(
     clock: Clock,
     stop: threading.Event | None = None,
     *,
+    seals: Seals | None = None,
     quiet: timedelta = QUIET,
     patience: float = PATIENCE,
 ) -> Delivered:
     """Send until nothing is due, or the relay is down, or `stop` is set: then no more is claimed, and DATA in progress
-    gets `patience` seconds. `owner` is this process by its heartbeat, one round at a time.
+    gets `patience` seconds. `owner` is this process by its heartbeat, one round at a time; `seals` makes the mails that
+    hold a secret.
     Raises TransientError when the database is away."""
-    work = _Work(database, relay, owner, clock, stop or threading.Event(), quiet, patience)
+    work = _Work(database, relay, owner, clock, stop or threading.Event(), seals, quiet, patience)
     try:
         work.take_up()
         while work.turn():
@@ -70,10 +73,17 @@ def deliver_due(
     return Delivered(dict(work.counts), None if due is None else max(due, earliest))
 
 
-def recover(database: Database, alive: Collection[str], clock: Clock, quiet: timedelta = QUIET) -> outbox.Recovered:
+def recover(
+    database: Database,
+    alive: Collection[str],
+    clock: Clock,
+    quiet: timedelta = QUIET,
+    seals: Seals | None = None,
+) -> outbox.Recovered:
     """Take back what the dead had claimed; `alive` are the owners with a heartbeat. At every start, and by upkeep."""
     with database.write() as session:
         recovered = outbox.recover(session, alive, clock(), quiet)
+        _renew(session, recovered.doubted, seals, clock())
     _tell_recovered(recovered)
     return recovered
 
@@ -119,6 +129,7 @@ class _Work:
         owner: str,
         clock: Clock,
         stop: threading.Event,
+        seals: Seals | None,
         quiet: timedelta,
         patience: float,
     ) -> None:
@@ -127,6 +138,7 @@ class _Work:
         self._owner = owner
         self._clock = clock
         self._stop = stop
+        self._seals = seals
         self._quiet = quiet
         self._patience = patience
         self._stopped_at: float | None = None
@@ -141,6 +153,7 @@ class _Work:
                 return
         with self._database.write() as session:
             recovered = outbox.recover_from(session, self._owner, self._clock(), self._quiet)
+            _renew(session, recovered.doubted, self._seals, self._clock())
         _tell_recovered(recovered)
 
     def turn(self) -> bool:
@@ -212,11 +225,30 @@ class _Work:
             rest = backoff(row.id, row.attempts)
             retry_at = now + rest if rest else None
             state = outbox.settle(session, row, answer, now, retry_at, self._quiet)
+            if row.seal and self._seals and state is State.SENT:
+                self._seals.sent(session, row, now)
+            if state is State.UNCERTAIN:
+                _renew(session, [row], self._seals, now)
             settled.append((row, answer, state, retry_at))
         for row, reason in news.untried:
             outbox.give_back(session, row, reason)
         sending = outbox.mark_sending(session, [row for row, _ in news.ready], now, LEASE)
-        return _Done(settled, sending, outbox.claim(session, self._owner, now, room, LEASE))
+        return _Done(settled, sending, self._opened(session, outbox.claim(session, self._owner, now, room, LEASE), now))
+
+    def _opened(self, session: Session, claims: outbox.Claims, now: datetime) -> outbox.Claims:
+        """The claims with their bytes; a sealed mail that is no longer true is withdrawn instead of sent."""
+        if self._seals is None or not any(row.seal for row in claims.rows):
+            return claims
+        rows, withdrawn = [], list(claims.withdrawn)
+        for row in claims.rows:
+            made = self._seals.opened(session, row, now) if row.seal else row.body
+            if isinstance(made, str):
+                outbox.give_back(session, row, None)
+                outbox.withdraw(session, [row.id], made)
+                withdrawn.append(row)
+            else:
+                rows.append(replace(row, body=made))
+        return outbox.Claims(tuple(rows), tuple(withdrawn))
 
     def _go_on(self, news: _News, done: _Done) -> None:
         for row, ready in news.ready:
@@ -264,6 +296,13 @@ class _Work:
                 return "uncertain"
 
 
+def _renew(session: Session, doubted: Iterable[Claimed], seals: Seals | None, now: datetime) -> None:
+    """What holds a secret is not sent twice: a new mail replaces it."""
+    for row in doubted:
+        if row.seal and seals:
+            seals.doubted(session, row, now)
+
+
 def _tell_recovered(recovered: outbox.Recovered) -> None:
     for row in recovered.doubted:
         _tell_doubt(row, row.doubts, "the daemon stopped between DATA and the relay's answer")
@@ -272,7 +311,9 @@ def _tell_recovered(recovered: outbox.Recovered) -> None:
 def _tell_doubt(row: Claimed, doubts: int, reason: str) -> None:
     """A first doubt is resent by itself; the second is the alarm (RFC 1047: nobody can know)."""
     about = {"to": row.recipient, "notice": row.notice, "attempt": row.attempts, "doubts": doubts, "reason": reason}
-    if doubts < outbox.MOST_DOUBTS:
+    if row.seal:
+        log.warning("uncertain", log_id=row.log_id, **about, fix="none needed: a new mail replaces it")
+    elif doubts < outbox.MOST_DOUBTS:
         log.warning("uncertain", log_id=row.log_id, **about)
     else:
         log.error("uncertain", log_id=row.log_id, **about, fix=f"ask whether it arrived; if not: {_retry(row)}")

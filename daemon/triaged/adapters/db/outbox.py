@@ -337,6 +337,14 @@ def withdraw_sealed(session: Session, seal: str, reason: str) -> tuple[int, ...]
     return withdraw(session, list(found), reason)
 
 
+def withdraw_about(
+    session: Session, contracts: Collection[int], notices: Collection[str], reason: str
+) -> tuple[int, ...]:
+    """Never send these notices about these contracts, where they have not gone yet."""
+    where = (Outbox.contract_id.in_(contracts), Outbox.notice.in_(notices))
+    return withdraw(session, list(session.scalars(sqlalchemy.select(Outbox.id).where(*where))), reason)
+
+
 def _move(session: Session, ids: Collection[int], states: Collection[State], **values: Any) -> tuple[int, ...]:
     where = sqlalchemy.and_(Outbox.id.in_(ids), Outbox.state.in_(states))
     return tuple(row.id for row in _free(session, where, **values))
