@@ -48,23 +48,28 @@ def _turned(parts: tuple[str, ...], whole: str) -> bool:
 
 
 def _parts(address: str, country_of: CountryOf) -> tuple[str, ...]:
-    """The folded parts of an address; a postcode is a part by itself."""
-    written = [part.strip() for part in re.split(r"[,;\n|]| - ", _LAND.sub("", address)) if part.strip()]
-    if len(written) > 1 and country_of(written[-1]) and not any(c.isdigit() for c in written[-1]):
+    """The folded parts of an address without its country; a postcode is a part by itself."""
+    country = country_of(address)
+    written = [part.strip() for part in re.split(r"[,;\n|]|\s[-–]\s", _LAND.sub("", address)) if part.strip()]
+    if country and len(written) > 1 and country_of(written[-1]) == country and not _has_digit(written[-1]):
         written.pop()
-    elif written:
-        written[-1] = _without_country(written[-1], country_of)
+    if country and written:
+        written[-1] = _without(country, written[-1], country_of)
     return tuple(part for text in written for part in _split(order.folded(text)) if part)
 
 
-def _without_country(text: str, country_of: CountryOf) -> str:
-    """`75008 Paris France` without its last word or two, if they alone name a country."""
+def _without(country: str, text: str, country_of: CountryOf) -> str:
+    """`75008 Paris France` without the words at its end that alone name the country."""
     words = text.split()
-    for count in (1, 2):
+    for count in range(min(4, len(words) - 1), 0, -1):
         end = " ".join(words[-count:])
-        if len(words) > count and len(end) > 3 and country_of(end):
+        if not _has_digit(end) and country_of(end) == country and _has_digit(" ".join(words[:-count])):
             return " ".join(words[:-count])
     return text
+
+
+def _has_digit(text: str) -> bool:
+    return any(character.isdigit() for character in text)
 
 
 def _split(text: str) -> tuple[str, ...]:
