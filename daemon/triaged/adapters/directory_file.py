@@ -1,10 +1,11 @@
-"""Reading a directory file (INTERFACE §2): JSON array, JSON Lines or CSV, told apart by its first character.
+"""Reading a directory file (INTERFACE §2) of accounts, partners or customers: JSON array, JSON Lines or CSV, told apart
+by its first character.
 
 Every problem of the file is named at once with its place, key, what was found and what to write instead; a file with
 problems is used not at all. Nothing is mended but case and surrounding blanks: a directory decides who gets priority.
 
 CSV: the first line names the columns, which are the keys of the JSON entry; cells are separated by comma, semicolon or
-tab. Lists are separated by `;` inside one (quoted) cell: domains, partners, contacts as they are, users as
+tab. Lists are separated by `;` inside one (quoted) cell: domains, sites, partners, contacts as they are, users as
 `zuid|email;…`, subscriptions as `service|licences|status|starts|ends;…`; an empty part is one that is not known.
 """
 
@@ -19,9 +20,11 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
+from triaged.domain import customer
+from triaged.domain.customer import CustomerRecord
 from triaged.domain.directory import AccountRecord, PartnerRecord, SubscriptionRecord, UserRecord
 
-Record = TypeVar("Record", AccountRecord, PartnerRecord)
+Record = TypeVar("Record", AccountRecord, PartnerRecord, CustomerRecord)
 Value = TypeVar("Value")
 
 _DOMAIN = re.compile(r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]\Z")
@@ -34,6 +37,7 @@ _USER = ("zuid", "email")
 _SUBSCRIPTION = ("service", "licences", "status", "starts", "ends")
 _ACCOUNT = ("zoid", "zgid", "name", "region", "super_admin", "domains", "users", "subscriptions", "partners")
 _PARTNER = ("name", "region", "locale", "domains", "contacts")
+_CUSTOMER = ("name", "parent", "country", "head_office", "sites", "domains", "csm", "locale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +64,23 @@ class Reading(Generic[Record]):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the configuration says of entries: known regions, and domains that never identify anybody."""
+    """What entries are held against: known regions, domains that never identify anybody, codes of countries (none
+    given: any two letters)."""
 
     regions: Collection[str]
     public_domains: Collection[str] = frozenset()
+    countries: Collection[str] = frozenset()
 
     def region(self, raw: Any) -> str:
         text = _text(raw)
         if text not in self.regions:
             raise ValueError(f"unknown region{_meant(text, self.regions)}")
+        return text
+
+    def country(self, raw: Any) -> str:
+        text = _text(raw).upper()
+        if not re.fullmatch(r"[A-Z]{2}", text) or (self.countries and text not in self.countries):
+            raise ValueError("write the country's ISO 3166 code of two letters, such as FR (GB, not UK)")
         return text
 
     def customer_domain(self, raw: Any) -> str:
@@ -91,6 +103,11 @@ def read_accounts(data: bytes, rules: Rules) -> Reading[AccountRecord]:
 def read_partners(data: bytes, rules: Rules) -> Reading[PartnerRecord]:
     """The partners of a file; key `name`."""
     return _read(data, rules, _PARTNER, _partner)
+
+
+def read_customers(data: bytes, rules: Rules) -> Reading[CustomerRecord]:
+    """The customers of a file; key `name`, however it is spelled."""
+    return _read(data, rules, _CUSTOMER, _customer, customer.spelling)
 
 
 def told(location: str, problems: Sequence[Problem], most: int = 50) -> str:
@@ -127,7 +144,11 @@ def _object(pairs: list[tuple[str, Any]]) -> _Entry:
 
 
 def _read(
-    data: bytes, rules: Rules, keys: tuple[str, ...], build: Callable[["_Fields"], Record | None]
+    data: bytes,
+    rules: Rules,
+    keys: tuple[str, ...],
+    build: Callable[["_Fields"], Record | None],
+    same: Callable[[str], str] = str,
 ) -> Reading[Record]:
     problems = _Problems(rules)
     records: list[Record] = []
@@ -138,7 +159,7 @@ def _read(
         record = build(fields) if fields else None
         if record is None:
             continue
-        earlier = first_seen.setdefault(record.key, place)
+        earlier = first_seen.setdefault(same(record.key), place)
         if earlier != place:
             problems.add("", record.key, f"it is already in {earlier}: keep one of the two")
         records.append(record)
@@ -235,7 +256,7 @@ def _csv_entry(names: list[str], cells: list[str], problems: _Problems) -> Itera
 
 def _csv_value(name: str, cell: str) -> Any:
     """A cell as JSON would say it; empty is not there."""
-    if name not in ("domains", "partners", "contacts", "users", "subscriptions"):
+    if name not in ("domains", "sites", "partners", "contacts", "users", "subscriptions"):
         return cell or None
     items = [item.strip() for item in cell.split(";") if item.strip()]
     parts = {"users": _USER, "subscriptions": _SUBSCRIPTION}.get(name)
@@ -342,6 +363,17 @@ def _partner(fields: _Fields) -> PartnerRecord | None:
     return PartnerRecord(name, region, locale, domains, contacts) if name else None
 
 
+def _customer(fields: _Fields) -> CustomerRecord | None:
+    rules = fields.problems.rules
+    name, parent = fields.need("name", _text), fields.one("parent", _text)
+    if name and parent and customer.spelling(name) == customer.spelling(parent):
+        fields.problems.add("parent", parent, "nobody is their own parent: leave it out")
+    country, locale = fields.one("country", rules.country), fields.one("locale", _locale)
+    head_office, sites = fields.one("head_office", _postal), fields.many("sites", _postal)
+    domains, csm = fields.many("domains", rules.customer_domain), fields.one("csm", _address)
+    return CustomerRecord(name, parent, country, head_office or "", sites, domains, csm, locale) if name else None
+
+
 # One value: each returns it folded, or raises ValueError with the fix
 
 
@@ -352,6 +384,12 @@ def _text(raw: Any) -> str:
     if not text.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise ValueError("remove the control characters")
     return text
+
+
+def _postal(raw: Any) -> str:
+    """A postal address; its lines become one."""
+    lines = raw.splitlines() if isinstance(raw, str) else []
+    return _text(", ".join(line.strip(" ,") for line in lines if line.strip(" ,")))
 
 
 def _id(raw: Any) -> str:

@@ -42,6 +42,7 @@ _COMMANDS = {
     "quarantine": ("quarantine", "quarantine", "Mails that could not be read: list, show, release, drop"),
     "account": ("account", "account", "Customers' accounts: list, show, lookup, import, export"),
     "partner": ("partner", "partner", "Partners: list, show, import, export"),
+    "customer": ("customer", "customer", "Customers of service contracts: list, show, import, export"),
     "db": ("db", "db", "The database: upgrade, current"),
 }
 

@@ -1,4 +1,4 @@
-"""`import` and `export`, the same for accounts and partners (INTERFACE §2)."""
+"""`import` and `export`, the same for accounts, partners and customers (INTERFACE §2)."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -27,11 +27,16 @@ class Doors:
 
 
 def doors(noun: str) -> Doors:
-    from triaged.adapters import directory_file
+    from functools import partial
+
+    from triaged.adapters import directory_file, territories
     from triaged.adapters.db import directory, directory_import
 
     if noun == "account":
         return Doors(directory_file.read_accounts, directory_import.import_accounts, directory.ACCOUNTS)
+    if noun == "customer":
+        write = partial(directory_import.import_customers, country_of=territories.code_of)
+        return Doors(directory_file.read_customers, write, directory.CUSTOMERS)
     return Doors(directory_file.read_partners, directory_import.import_partners, directory.PARTNERS)
 
 
@@ -90,10 +95,10 @@ def export_command(noun: str) -> click.Command:
 
 def rules(cli: "Cli") -> "Rules":
     """What the configuration says of entries."""
-    from triaged.adapters import directory_file
+    from triaged.adapters import directory_file, territories
 
     policy = cli.settings.policy
-    return directory_file.Rules(policy.regions, policy.public_mail_domains)
+    return directory_file.Rules(policy.regions, policy.public_mail_domains, territories.codes())
 
 
 def _content(cli: "Cli", noun: str, file: str) -> bytes:
@@ -107,7 +112,8 @@ def _content(cli: "Cli", noun: str, file: str) -> bytes:
 
 
 def _watched(cli: "Cli", noun: str) -> str:
-    return str(getattr(cli.settings.directory, f"{noun}s") or "")
+    """The source that `[directory]` watches for these entries; customers have none."""
+    return str(getattr(cli.settings.directory, f"{noun}s", "") or "")
 
 
 def _refuse(file: str, problems: "Sequence[Problem]", as_json: bool) -> None:
@@ -161,6 +167,8 @@ def _warn(cli: "Cli", noun: str, file: str) -> None:
     watched = _watched(cli, noun)
     if watched and watched != file:
         click.echo(f"warning: {watched} is watched ([directory] {noun}s): its next change replaces this", err=True)
+    if noun == "customer":
+        return  # they name no partners
     with cli.database.read() as session:
         names = directory.unregistered_partners(session)
     if names:
