@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.servers import imap_dovecot, imap_pymap, postgres, smtp_sink
 
-from triaged.adapters.db import engine, models
+from triaged.adapters.db import engine, migrations
 
 
 def _require(installed: bool, advice: str) -> None:
@@ -73,6 +73,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def database(database_url: str) -> Iterator[engine.Database]:
     """A new database with its tables."""
     database = engine.Database(database_url)
-    models.Base.metadata.create_all(database.engine)
+    migrations.METADATA.create_all(database.engine)
     yield database
     database.dispose()
