@@ -53,22 +53,20 @@ def site_named(session: Session, row: Customer, written: str) -> str | None:
 
 
 def room_in(session: Session, group: Group, name: str) -> Room | None:
-    """The room of a name in a group; capitals don't matter where no other room differs only by them."""
-    query = sqlalchemy.select(Room).where(Room.customer_id == group[0], Room.site == group[1])
-    rows = [row for row in session.scalars(query.order_by(Room.id)) if row.name.casefold() == name.casefold()]
-    exact = [row for row in rows if row.name == name]
-    return exact[0] if exact else rows[0] if len(rows) == 1 else None
+    """The room of exactly this name in a group."""
+    key = (Room.customer_id == group[0], Room.site == group[1], Room.name == name)
+    return session.scalar(sqlalchemy.select(Room).where(*key))
 
 
 def room(session: Session, written: str, group: Group | None = None) -> Room:
-    """The room `RM-000012`, or the one of that name: in the group if it has one, else anywhere.
-
-    Raises PermanentError where there is none or there are several."""
+    """The room `RM-000012`, or the one of that name, in which capitals don't matter: in the group if it has one, else
+    anywhere. Raises PermanentError where there is none or there are several."""
     number = row_id(written, "RM") if written.upper().startswith("RM-") else None
     found = session.get(Room, number) if number is not None else room_in(session, group, written) if group else None
     if found is not None:
         return found
     rows = [row for row in session.scalars(sqlalchemy.select(Room)) if row.name.casefold() == written.casefold()]
+    rows = [row for row in rows if (row.customer_id, row.site) == group] or rows
     if len(rows) > 1:
         numbers = ", ".join(room_number(row.id) for row in rows)
         raise PermanentError(f"several rooms are called {written}: say which by its number: {numbers}")
