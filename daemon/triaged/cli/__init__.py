@@ -43,6 +43,12 @@ _COMMANDS = {
     "account": ("account", "account", "Customers' accounts: list, show, lookup, import, export"),
     "partner": ("partner", "partner", "Partners: list, show, import, export"),
     "customer": ("customer", "customer", "Customers of service contracts: list, show, import, export"),
+    "order": ("order", "order", "Purchase orders: list, show, accept, reject, import"),
+    "contract": ("contract", "contract", "Service contracts: list, show, set-customer-email, cancel, restore"),
+    "invite": ("invite", "invite", "Invitations to the portal: list, show, resend, revoke"),
+    "room": ("room", "room", "Rooms: list, show, add, import, export; assign, release and move licences"),
+    "device": ("device", "device", "Devices: list, show, add, import, export, move; earlier warranty extensions"),
+    "spares": ("spares", "spares", "On-site spares: list, show, agree, withdraw"),
     "db": ("db", "db", "The database: upgrade, current"),
 }
 
