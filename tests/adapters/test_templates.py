@@ -29,6 +29,12 @@ LABELS = {
     "de": ["E-Mail-Adresse des Super-Administrators:", "ZOID:", "ZUID:", "Dienst:"],
 }
 
+INSTEAD_OF_A_BUTTON = {
+    "fr": f"Pour commencer, ouvrez ce lien {gallery.LINK}",
+    "en": f"To get started, open this link: {gallery.LINK}",
+    "de": f"Öffnen Sie zum Beginnen diesen Link: {gallery.LINK}",
+}
+
 
 def rendered(locale: str, situation: str) -> templates.Rendered:
     name, facts = gallery.situations(locale)[situation]
@@ -55,7 +61,7 @@ def test_what_we_ship_has_no_problems() -> None:
 
 @pytest.mark.parametrize(("locale", "situation"), EVERY)
 def test_the_text_part_is_a_letter_of_76_columns(locale: str, situation: str) -> None:
-    text = rendered(locale, situation).text
+    text = rendered(locale, situation).text.replace(gallery.LINK, "link")  # an address is never broken
     assert max(len(line) for line in text.splitlines()) <= templates.WIDTH
     assert "\n\n\n" not in text
     assert "\n-- \n" in text
@@ -69,13 +75,20 @@ def test_the_html_part_is_one_column_that_fetches_nothing(locale: str, situation
     assert html.index('<meta charset="utf-8">') < 300
     assert len(html.encode()) < 30_000
     assert html.count("<h1") == 1
-    assert not re.search(r"<img|<link|<script|<form|<input|@import|@font-face|url\(|https?://| src=", html)
+    assert not re.search(r"<img|<link|<script|<form|<input|@import|@font-face|url\(|https?://| src=", without_links(html))
     assert "prefers-color-scheme: dark" in html
     assert 'width="600"' in html
     assert "max-width: 600px" in html
     assert "{" not in html.partition("<body")[2]
     for table in re.findall(r"<table[^>]*>", html):
         assert 'role="presentation"' in table or 'class="facts"' in table or 'class="times"' in table
+
+
+def without_links(html: str) -> str:
+    """Without what a reader is asked to open: it is fetched by nobody but him."""
+    for address in (gallery.LINK, gallery.PORTAL):
+        html = html.replace(f'href="{address}"', "").replace(f">{address}<", "><")
+    return html
 
 
 @pytest.mark.parametrize(("locale", "situation"), EVERY)
@@ -85,14 +98,14 @@ def test_text_and_html_say_the_same_words(locale: str, situation: str) -> None:
     words = set(re.findall(r"\w{4,}", shown.casefold()))
     spoken = set(re.findall(r"\w{4,}", mail.text.casefold().partition("\n-- \n")[0]))
     greetings = {"bonjour", "hello", "guten"}
-    assert spoken - words <= greetings
+    assert spoken - words <= greetings | set(re.findall(r"\w{4,}", INSTEAD_OF_A_BUTTON[locale].casefold()))
 
 
 @pytest.mark.parametrize(("locale", "situation"), EVERY)
 def test_the_subject_has_the_number_once(locale: str, situation: str) -> None:
     _, facts = gallery.situations(locale)[situation]
     subject = rendered(locale, situation).subject
-    assert subject.count(f"[{facts.ticket}]") == 1
+    assert re.findall(r"\[.*?\]", subject) == ([f"[{facts.ticket}]"] if facts.ticket else [])
     assert subject == subject.strip()
     assert len(subject) <= 200
 
