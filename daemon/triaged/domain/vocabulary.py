@@ -44,7 +44,7 @@ _TELLING = _LABELS | {Role.CLOSING, Role.ASIDE}
 _IDENTIFYING = frozenset(list(Role)[:7])
 _LINE_START = "line_start"
 _LISTS = frozenset({"customers", "placeholders", "products", "ordinary_words"})
-_ELSEWHERE = frozenset({"order"})  # tables that other readers are made of
+_ELSEWHERE = frozenset({"order", "verbs"})  # tables that other readers are made of
 
 
 class VocabularyError(errors.PermanentError):

@@ -1,0 +1,82 @@
+"""Whom a mail wants added, and as what: the addresses beside the request, or else those that follow it (row C7).
+
+The writer's own contact lines, our addresses and what is denied ("not lea@…") name nobody to add. Nobody becomes an
+administrator unless the mail says so where it names him.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from triaged.domain import identifiers
+from triaged.domain.invitation import Access
+from triaged.domain.verb_sentences import Item, Sentence
+from triaged.domain.verb_words import Role
+
+_LIST_WORDS = 8  # words of a line that only names somebody: "- Paul Durand (technician), paul@acme.example"
+_BEFORE = 3  # tokens between a negation and the address that it denies
+
+
+def addresses(sentence: Sentence, own: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """(token, address) of everybody who may be meant in a sentence."""
+    contact = min((item.start for item in sentence.items if Role.CONTACT in item), default=len(sentence.tokens))
+    for at, token in enumerate(sentence.tokens):
+        if token.kind != "A" or at > contact or _denied(sentence, at):
+            continue
+        address = identifiers.address(token.text)
+        if address and address not in own:
+            yield at, address
+
+
+def _denied(sentence: Sentence, at: int) -> bool:
+    return any(
+        Role.NEGATION in item and item.end <= at <= item.end + _BEFORE and sentence.clauses[at] == item.clause
+        for item in sentence.items
+    )
+
+
+def read(sentences: Sequence[Sentence], adding: Sequence[int], own: frozenset[str]) -> tuple[tuple[str, ...], Access]:
+    """The people to add. `adding`: which sentences ask for it; `own`: the sender and we."""
+    places = _places(sentences, adding, own)
+    people = tuple(dict.fromkeys(address for at in places for _, address in addresses(sentences[at], own)))
+    if not people:
+        return (), Access.READER
+    scope = [sentences[at] for at in sorted({*adding, *places, *_roles(sentences, places)})]
+    return people, _access(scope)
+
+
+def _places(sentences: Sequence[Sentence], adding: Sequence[int], own: frozenset[str]) -> list[int]:
+    """The sentences that name the people: the request and the list below it, else what follows, else what precedes."""
+    last = max(adding, default=-1)
+    beside = [at for at in adding if any(addresses(sentences[at], own))]
+    behind = [at for at in range(last + 1, len(sentences)) if any(addresses(sentences[at], own))]
+    if beside:
+        listed = []
+        for at in range(last + 1, len(sentences)):
+            if at not in behind or not _is_list_line(sentences[at]):
+                break
+            listed.append(at)
+        return beside + listed
+    return behind or [at for at in range(last) if any(addresses(sentences[at], own)) and _is_list_line(sentences[at])]
+
+
+def _is_list_line(sentence: Sentence) -> bool:
+    return sum(token.kind == "W" for token in sentence.tokens) <= _LIST_WORDS
+
+
+def _roles(sentences: Sequence[Sentence], places: Sequence[int]) -> Iterator[int]:
+    """Short lines right beside the people's that say as what: "Rôle : administrateur"."""
+    for place in places:
+        for at in range(max(0, place - 2), min(len(sentences), place + 3)):
+            if sentences[at].has(Role.ADMIN, Role.READER) and _is_list_line(sentences[at]):
+                yield at
+
+
+def _access(scope: Sequence[Sentence]) -> Access:
+    items = [(sentence, item) for sentence in scope for item in sentence.items]
+    if any(Role.READER in item for _, item in items):
+        return Access.READER
+    admin = any(Role.ADMIN in item and not _negated(sentence, item) for sentence, item in items)
+    return Access.ADMIN if admin else Access.READER
+
+
+def _negated(sentence: Sentence, item: Item) -> bool:
+    return any(Role.NEGATION in other and other.clause == item.clause for other in sentence.items)

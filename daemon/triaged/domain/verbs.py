@@ -1,0 +1,455 @@
+"""What a mail to the contracts desk asks for (rows C7, C8): one verb, or none where anything is unclear.
+
+Words are data (verb_words.py), sentences come from verb_sentences.py. Here every action is judged: is it asked for,
+asked about, denied, imagined; and is its object a contract or an invitation. Never a guess: a question about a verb,
+two verbs, another object, and the mail is an ordinary ticket that a person reads.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from triaged.domain import verb_numbers, verb_people, verb_sentences
+from triaged.domain.message import Message
+from triaged.domain.request import Asked, Verb
+from triaged.domain.verb_numbers import mentions
+from triaged.domain.verb_sentences import Item, Sentence
+from triaged.domain.verb_words import Role, VerbWords
+
+__all__ = ["VerbWords", "mentions", "read"]
+
+_REACH = 40  # tokens between "please" and what is asked for
+_AFTER = 12  # tokens in which a negation may follow its verb: "stornieren Sie die Bestellung nicht"
+_OPENING_WORDS = 2  # "Bonjour", "Dear all"
+_SHORT_LINE = 9  # tokens: a title
+
+
+class _Mood(StrEnum):
+    REQUEST = "request"
+    TITLE = "title"  # a heading or a complaint: counts where nothing clearer is said
+    ABOUT = "about"
+    DENIED = "denied"
+
+
+class _Form(StrEnum):
+    BASE = "base"
+    NOW = "now"
+    NOUN = "noun"
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What one phrase says about a verb; None: something that we do not do by mail."""
+
+    verb: Verb | None
+    mood: _Mood
+    at: int  # sentence
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """The sentence under judgement and what the rest of the mail says."""
+
+    sentence: Sentence
+    at: int
+    before: Sequence[Sentence]
+    everything: Sequence[Sentence]
+    own: frozenset[str]
+
+
+_ACTIONS = {
+    Role.RESEND: (Verb.RESEND_INVITATION, _Form.BASE),
+    Role.RESEND_NOW: (Verb.RESEND_INVITATION, _Form.NOW),
+    Role.RESEND_NOUN: (Verb.RESEND_INVITATION, _Form.NOUN),
+    Role.SEND: (Verb.RESEND_INVITATION, _Form.BASE),
+    Role.RECEIVE: (Verb.RESEND_INVITATION, _Form.BASE),
+    Role.ADD: (Verb.ADD_PERSON, _Form.BASE),
+    Role.ADD_NOW: (Verb.ADD_PERSON, _Form.NOW),
+    Role.ADD_NOUN: (Verb.ADD_PERSON, _Form.NOUN),
+    Role.INVITE: (Verb.ADD_PERSON, _Form.BASE),
+    Role.CANCEL: (Verb.CANCEL_CONTRACT, _Form.BASE),
+    Role.CANCEL_NOW: (Verb.CANCEL_CONTRACT, _Form.NOW),
+    Role.CANCEL_NOUN: (Verb.CANCEL_CONTRACT, _Form.NOUN),
+    Role.RESTORE: (Verb.RESTORE_CONTRACT, _Form.BASE),
+    Role.RESTORE_NOW: (Verb.RESTORE_CONTRACT, _Form.NOW),
+    Role.RESTORE_NOUN: (Verb.RESTORE_CONTRACT, _Form.NOUN),
+    Role.REVERSE: (Verb.RESTORE_CONTRACT, _Form.NOW),
+    Role.VOID: (Verb.RESTORE_CONTRACT, _Form.NOW),
+    Role.KEEP: (Verb.RESTORE_CONTRACT, _Form.BASE),
+    Role.OTHER: (None, _Form.BASE),
+}
+_DONE = {
+    Role.RESEND_DONE: Role.RESEND,
+    Role.ADD_DONE: Role.ADD,
+    Role.CANCEL_DONE: Role.CANCEL,
+    Role.RESTORE_DONE: Role.RESTORE,
+}
+_MARKERS = (Role.THANKS, Role.ABOUT, Role.ASK, Role.WILL, Role.POSSIBLE, Role.WISH)
+_CANCELLATION = (Role.CANCEL_NOUN, Role.CANCEL_DONE)
+_LEADING = frozenset({
+    Role.CONTRACT, Role.NUMBER, Role.PLEASE, Role.INVITATION, Role.LINK, Role.AGAIN, Role.MINE, Role.FOREIGN,
+    Role.PERSON, Role.CANCEL_NOUN, Role.CANCEL_DONE, Role.BREAKER,
+})  # fmt: skip
+
+
+def read(message: Message, words: VerbWords, own: frozenset[str] = frozenset()) -> Asked:
+    """What the sender asks for in the new text and subject. `own`: every address of ours, lower case. Never raises."""
+    sentences = verb_sentences.read(message, words)
+    ours = own | ({message.sender.address} if message.sender else frozenset())
+    claims = [claim for at in range(len(sentences)) for claim in _claims(_around(sentences, at, ours))]
+    numbers = verb_numbers.read(sentences)
+    verb, because = _settled(claims, sentences)
+    if verb is not Verb.ADD_PERSON:
+        return Asked(verb, numbers, because=because)
+    adding = [claim.at for claim in claims if claim.verb is verb and claim.mood in (_Mood.REQUEST, _Mood.TITLE)]
+    people, access = verb_people.read(sentences, sorted(set(adding)), ours)
+    return Asked(verb, numbers, people, access, because)
+
+
+def _around(sentences: Sequence[Sentence], at: int, own: frozenset[str]) -> _Around:
+    return _Around(sentences[at], at, sentences[max(0, at - 4) : at], sentences, own)
+
+
+# --- the whole mail ---------------------------------------------------------------------------------------------
+
+
+def _settled(claims: Sequence[_Claim], sentences: Sequence[Sentence]) -> tuple[Verb | None, str]:
+    """The one verb that the mail asks for, and the words that say so."""
+    if any(sentence.has(Role.SETTLED) for sentence in sentences):
+        return None, ""
+    asked = _verbs(claims, _Mood.REQUEST)
+    titled = _verbs(claims, _Mood.TITLE)
+    about = _verbs(claims, _Mood.ABOUT)
+    denied = _verbs(claims, _Mood.DENIED)
+    if Verb.RESTORE_CONTRACT in asked | titled:  # "ignore our cancellation" also names the cancellation
+        titled, about = titled - {Verb.CANCEL_CONTRACT}, about - {Verb.CANCEL_CONTRACT}
+    if Verb.CANCEL_CONTRACT in titled - asked and _told_to(sentences) and Verb.CANCEL_CONTRACT not in about:
+        asked = asked | {Verb.CANCEL_CONTRACT}
+    named = asked | (titled - {Verb.CANCEL_CONTRACT})
+    if len(named) != 1 or None in named:
+        return None, ""
+    verb = next(iter(named))
+    others = (about | denied) - asked - ({Verb.RESEND_INVITATION} if verb is Verb.RESEND_INVITATION else set())
+    if verb is None or verb in denied or about & others or (verb in about and verb not in asked | titled):
+        return None, ""
+    if Verb.CANCEL_CONTRACT in titled and verb is not Verb.CANCEL_CONTRACT:
+        return None, ""
+    return verb, next(one.because for one in claims if one.verb is verb and one.mood in (_Mood.REQUEST, _Mood.TITLE))
+
+
+def _verbs(claims: Iterable[_Claim], mood: _Mood) -> frozenset[Verb | None]:
+    return frozenset(claim.verb for claim in claims if claim.mood is mood)
+
+
+def _told_to(sentences: Sequence[Sentence]) -> bool:
+    """ "See subject", "please proceed": the heading is the request."""
+    return any(sentence.has(Role.PROCEED) for sentence in sentences)
+
+
+# --- one sentence -----------------------------------------------------------------------------------------------
+
+
+def _claims(around: _Around) -> Iterator[_Claim]:
+    sentence = around.sentence
+    if sentence.reply:
+        return
+    found = [claim for index in range(len(sentence.items)) for claim in _action(around, index)]
+    yield from found
+    asked = {claim.verb for claim in found if claim.mood in (_Mood.REQUEST, _Mood.ABOUT)}
+    if not asked - {Verb.RESEND_INVITATION}:
+        yield from _complaint(around)
+    if not asked & {Verb.CANCEL_CONTRACT, Verb.RESTORE_CONTRACT}:
+        yield from _mistake(around)
+    yield from _status(around)
+
+
+def _action(around: _Around, index: int) -> Iterator[_Claim]:
+    """What one phrase asks for, if it is an action on an object of ours."""
+    sentence, item = around.sentence, around.sentence.items[index]
+    role = next((role for role in item.roles if role in _ACTIONS), None) or _mistyped(sentence, index)
+    if role is None:
+        return
+    verb, form = _ACTIONS[role]
+    verb, fits = _fitting(around, index, role, verb)
+    mood, marker = _mood(around, index, verb, form)
+    if mood is None or (role is Role.RECEIVE and marker is None):
+        return
+    if not fits:
+        if mood is _Mood.REQUEST and role not in (Role.SEND, Role.RECEIVE) and _foreign_near(sentence, item):
+            yield _Claim(None, mood, around.at, "")
+        return
+    because = " … ".join(sentence.text(one) for one in (marker, item) if one)
+    yield _Claim(verb, mood, around.at, f"{sentence.where}: {because}")
+
+
+def _mistyped(sentence: Sentence, index: int) -> Role | None:
+    """ "pouvez-vous renvoyé": a participle right behind the request is an infinitive."""
+    item = sentence.items[index]
+    before = sentence.items[index - 1] if index else None
+    if before and Role.ASK in before and item.start - before.end <= 1:
+        return next((_DONE[role] for role in item.roles if role in _DONE), None)
+    return None
+
+
+# --- is it asked for? ---------------------------------------------------------------------------------------------
+
+
+def _mood(around: _Around, index: int, verb: Verb | None, form: _Form) -> tuple[_Mood | None, Item | None]:
+    """How the writer stands to an action, and the phrase that shows it."""
+    sentence, item = around.sentence, around.sentence.items[index]
+    marker = _marker(sentence, index)
+    if _hypothetical(sentence, item, verb):
+        return _Mood.ABOUT, None
+    if _denied(sentence, item, marker):
+        return _Mood.DENIED, None
+    if sentence.question and sentence.has(Role.GENERAL):
+        return _Mood.ABOUT, None
+    if marker is None:
+        return _unmarked(sentence, item, form), None
+    return _marked(sentence, marker, verb), marker
+
+
+def _marker(sentence: Sentence, index: int) -> Item | None:
+    """The last phrase before an action that says who wants it, or that it is only asked about."""
+    action = sentence.items[index]
+    for item in reversed(sentence.items[:index]):
+        if action.start - item.end > _REACH:
+            return None
+        if not item.roles.isdisjoint(_MARKERS):
+            return item
+    return None
+
+
+def _hypothetical(sentence: Sentence, action: Item, verb: Verb | None) -> bool:
+    found = [item for item in sentence.items if Role.HYPOTHETICAL in item]
+    return any(item.start < action.start or verb is Verb.CANCEL_CONTRACT for item in found)
+
+
+def _denied(sentence: Sentence, action: Item, marker: Item | None) -> bool:
+    begin = marker.end if marker else 0
+    if marker and not marker.roles.isdisjoint((Role.WILL, Role.WISH)):
+        begin = marker.start - 3
+    for item in sentence.items:
+        if Role.NEGATION not in item or item is action:
+            continue
+        before = begin <= item.start < action.start and (marker is not None or item.clause == action.clause)
+        after = action.end <= item.start <= action.end + _AFTER and item.clause == action.clause
+        if before or after:
+            return True
+    return False
+
+
+def _unmarked(sentence: Sentence, action: Item, form: _Form) -> _Mood | None:
+    if form is _Form.NOW:
+        return _Mood.REQUEST
+    opening = _opens(sentence, action)
+    if form is _Form.NOUN:
+        short = len(sentence.tokens) <= _SHORT_LINE
+        return _Mood.TITLE if sentence.subject or (opening and short and not sentence.question) else None
+    if opening and not sentence.question:
+        return _Mood.REQUEST
+    return _Mood.REQUEST if sentence.has(Role.PLEASE) and not sentence.has(Role.THIRD) else None
+
+
+def _opens(sentence: Sentence, action: Item) -> bool:
+    """Whether nothing but a greeting, a number or the object stands before an action."""
+    known = {at for item in sentence.items if not item.roles.isdisjoint(_LEADING) for at in range(item.start, item.end)}
+    words = [at for at in range(action.start) if sentence.tokens[at].kind == "W" and at not in known]
+    return len(words) <= _OPENING_WORDS
+
+
+def _marked(sentence: Sentence, marker: Item, verb: Verb | None) -> _Mood | None:
+    strict = verb is Verb.CANCEL_CONTRACT
+    match next(role for role in _MARKERS if role in marker):
+        case Role.THANKS:
+            return None
+        case Role.ABOUT:
+            return _Mood.ABOUT
+        case Role.WILL if sentence.question and verb is not Verb.RESEND_INVITATION:
+            return _Mood.ABOUT if marker.clause == sentence.clauses[-1] else _Mood.REQUEST
+        case Role.WISH if verb is not Verb.RESEND_INVITATION:
+            third = any(Role.THIRD in item and item.start < marker.start for item in sentence.items)
+            return None if third else _Mood.REQUEST
+        case Role.POSSIBLE:
+            return _Mood.ABOUT if strict else _Mood.REQUEST
+        case _:
+            return _Mood.REQUEST
+
+
+# --- is its object ours? ------------------------------------------------------------------------------------------
+
+
+def _fitting(around: _Around, index: int, role: Role, verb: Verb | None) -> tuple[Verb | None, bool]:
+    """The verb that an action means with its object, and whether that object is ours."""
+    sentence, item = around.sentence, around.sentence.items[index]
+    match verb:
+        case None:
+            return None, True
+        case Verb.RESEND_INVITATION:
+            if role is Role.SEND and _invites(around):
+                return Verb.ADD_PERSON, True
+            return verb, _object(around, item, _is_invitation)
+        case Verb.ADD_PERSON:
+            return verb, _names_somebody(around, index, role)
+        case Verb.CANCEL_CONTRACT if role is not Role.CANCEL_NOUN and _nearest_is_cancellation(sentence, index):
+            return Verb.RESTORE_CONTRACT, True
+        case Verb.CANCEL_CONTRACT:
+            return verb, _cancellable(around, index)
+        case _:
+            return verb, _restorable(around, index, role)
+
+
+def _is_invitation(item: Item) -> bool:
+    return not item.roles.isdisjoint((Role.INVITATION, Role.A_INVITATION, Role.LINK, Role.INVITE))
+
+
+def _is_contract(item: Item) -> bool:
+    return Role.CONTRACT in item
+
+
+def _object(around: _Around, action: Item, wanted: Callable[[Item], bool]) -> bool:
+    """Whether the action's object is a wanted one: in its clause, else in its sentence, else what the mail spoke of
+    before. Another object in the same clause is too much."""
+    sentence = around.sentence
+    clause = [item for item in sentence.items if item.clause == action.clause]
+    if any(Role.FOREIGN in item for item in clause):
+        return False
+    if any(wanted(item) for item in clause):
+        return True
+    inside = {item.clause for item in sentence.items if wanted(item)}
+    if inside:
+        return not any(Role.FOREIGN in item and item.clause in inside for item in sentence.items)
+    for earlier in reversed(around.before):
+        wanted_here, foreign = any(map(wanted, earlier.items)), earlier.has(Role.FOREIGN)
+        if wanted_here or foreign:
+            return wanted_here and not foreign
+    subject = around.everything[0]
+    return subject.subject and any(map(wanted, subject.items)) and not subject.has(Role.FOREIGN)
+
+
+def _foreign_near(sentence: Sentence, action: Item) -> bool:
+    return any(Role.FOREIGN in item and item.clause == action.clause for item in sentence.items)
+
+
+def _cancellable(around: _Around, index: int) -> bool:
+    sentence, action = around.sentence, around.sentence.items[index]
+    if sentence.has(Role.PARTIAL) or _counted(sentence, action):
+        return False
+    if any(Role.A_CONTRACT in item and item.clause == action.clause for item in sentence.items):
+        return False
+    if verb_numbers.numbered(sentence) and not _foreign_near(sentence, action):
+        return True
+    return _object(around, action, _is_contract)
+
+
+def _counted(sentence: Sentence, action: Item) -> bool:
+    """ "cancel 5 licences": a part of the contract, not the contract."""
+    after = sentence.tokens[action.end : action.end + 1]
+    return bool(after) and after[0].kind == "N" and action.end not in verb_numbers.numbered(sentence)
+
+
+def _nearest_is_cancellation(sentence: Sentence, index: int) -> bool:
+    """ "annuler l'annulation", "die Stornierung widerrufen"."""
+    action = sentence.items[index]
+    inside = [item for item in sentence.items if item.clause == action.clause and item is not action]
+    behind = [item for item in inside if item.start >= action.end and (_is_contract(item) or Role.CANCEL_NOUN in item)]
+    ahead = [item for item in inside if item.start < action.start and (_is_contract(item) or Role.CANCEL_NOUN in item)]
+    nearest = behind[:1] or ahead[-1:]
+    return bool(nearest) and Role.CANCEL_NOUN in nearest[0]
+
+
+def _restorable(around: _Around, index: int, role: Role) -> bool:
+    sentence, action = around.sentence, around.sentence.items[index]
+    if role in (Role.REVERSE, Role.VOID):
+        return sentence.has(Role.CANCEL_NOUN)
+    if role is Role.KEEP and not any(one.has(*_CANCELLATION) for one in around.everything):
+        return False
+    if _foreign_near(sentence, action):
+        return False
+    if verb_numbers.numbered(sentence) or sentence.has(*_CANCELLATION):
+        return True
+    return _object(around, action, _is_contract)
+
+
+def _invites(around: _Around) -> bool:
+    """ "Send an invitation to paul@…": somebody new, not the customer's own invitation again."""
+    sentence = around.sentence
+    new = sentence.has(Role.A_INVITATION) and not sentence.has(Role.AGAIN)
+    return new and any(True for _ in verb_people.addresses(sentence, around.own))
+
+
+def _names_somebody(around: _Around, index: int, role: Role) -> bool:
+    """Whether an adding is about a person: an address, a word for one, a name; before any other object."""
+    sentence, action = around.sentence, around.sentence.items[index]
+    spoken = [at for at, _ in verb_people.addresses(sentence, around.own)]
+    spoken += [item.start for item in sentence.items if Role.PERSON in item]
+    spoken += [at for at in range(action.end, len(sentence.tokens) - 1) if _is_name(sentence, at)][:1]
+    foreign = [item.start for item in sentence.items if Role.FOREIGN in item or Role.UNIT in item]
+    behind, other = [at for at in spoken if at >= action.end], [at for at in foreign if at >= action.end]
+    if behind:
+        return not other or min(behind) < min(other)
+    if other or role is Role.INVITE:
+        return False
+    return bool(spoken) or _listed_somewhere(around)
+
+
+def _is_name(sentence: Sentence, at: int) -> bool:
+    """Two capitalised words that no list knows."""
+    pair = sentence.tokens[at : at + 2]
+    known = any(item.start <= at + 1 and item.end > at for item in sentence.items)
+    return not known and all(token.kind == "W" and token.text.istitle() and len(token.text) > 1 for token in pair)
+
+
+def _listed_somewhere(around: _Around) -> bool:
+    return any(True for sentence in around.everything for _ in verb_people.addresses(sentence, around.own))
+
+
+# --- what is no action -------------------------------------------------------------------------------------------
+
+
+def _complaint(around: _Around) -> Iterator[_Claim]:
+    """ "The link has expired", "we never received the invitation", "bitte neue Einladung"."""
+    sentence = around.sentence
+    if sentence.has(Role.HYPOTHETICAL) or (sentence.question and sentence.has(Role.GENERAL)):
+        return
+    lost = next((item for item in sentence.items if Role.LOST in item), None)
+    if lost and _object(around, lost, _is_invitation):
+        yield _Claim(Verb.RESEND_INVITATION, _Mood.TITLE, around.at, f"{sentence.where}: {sentence.text(lost)}")
+    wanted = sentence.has(Role.ASK, Role.WILL, Role.WISH, Role.POSSIBLE, Role.PLEASE)
+    if wanted and not sentence.has(Role.NEGATION, Role.ABOUT, Role.THANKS):
+        for item in sentence.items:
+            if Role.AGAIN in item and sentence.has(Role.INVITATION, Role.LINK) and not _foreign_near(sentence, item):
+                yield _Claim(
+                    Verb.RESEND_INVITATION, _Mood.REQUEST, around.at, f"{sentence.where}: {sentence.text(item)}"
+                )
+                return
+
+
+def _mistake(around: _Around) -> Iterator[_Claim]:
+    """ "We cancelled by mistake"."""
+    sentence = around.sentence
+    for item in sentence.items:
+        near = (one for one in sentence.items if one.clause == item.clause)
+        if Role.MISTAKE in item and any(not one.roles.isdisjoint(_CANCELLATION) for one in near):
+            because = f"{sentence.where}: {sentence.text(item)}"
+            yield _Claim(Verb.RESTORE_CONTRACT, _Mood.TITLE, around.at, because)
+
+
+def _status(around: _Around) -> Iterator[_Claim]:
+    """A question for the writer's own contracts: their state, their end, their licences."""
+    sentence = around.sentence
+    if sentence.has(Role.ABOUT, Role.HYPOTHETICAL, Role.FOREIGN, Role.NEGATION):
+        return
+    item = next((one for one in sentence.items if Role.STATUS in one or Role.COUNT in one), None)
+    if item is None:
+        return
+    numbered = bool(verb_numbers.numbered(sentence))
+    own = numbered or sentence.has(Role.MINE) or len(sentence.tokens) <= 4
+    asked = sentence.question or sentence.subject or sentence.has(Role.ASK, Role.WILL, Role.PLEASE)
+    if Role.COUNT in item:
+        fits = sentence.has(Role.HAVE) or (own and sentence.has(Role.CONTRACT))
+    else:
+        fits = own and (numbered or _is_contract(item) or sentence.has(Role.CONTRACT))
+    if fits and (asked or len(sentence.tokens) <= _SHORT_LINE):
+        yield _Claim(Verb.CONTRACT_STATUS, _Mood.REQUEST, around.at, f"{sentence.where}: {sentence.text(item)}")
