@@ -37,7 +37,7 @@ def same(one: str, other: str, country_of: CountryOf) -> bool:
     here, there = _parts(one, country_of), _parts(other, country_of)
     if sorted(" ".join(here).split()) != sorted(" ".join(there).split()) or not here:
         return False
-    return _turned(here, " ".join(there)) or _turned(there, " ".join(here))
+    return sorted(here) == sorted(there) or _turned(here, " ".join(there)) or _turned(there, " ".join(here))
 
 
 def _turned(parts: tuple[str, ...], whole: str) -> bool:
@@ -83,7 +83,7 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 def _words(text: str) -> str:
-    words = re.sub(r"(\d)([a-z])", r"\1 \2", text).split()
+    words = re.sub(r"(\d)([a-z])", r"\1 \2", re.sub(r"\bn (?=\d)", "", text)).split()  # n° 12
     return " ".join(_short(word) for word in words if word not in _NUMBER_SIGNS)
 
 
