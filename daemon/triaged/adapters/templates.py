@@ -251,12 +251,13 @@ def _whole(value: str) -> Markup:
 
 @functools.lru_cache(maxsize=4096)
 def _told(form: str, wall: datetime, place: _Place) -> str:
-    """A wall clock's time as `full` date, by skeleton (`MMMEd`) or by pattern (`HH:mm`); text and HTML tell the same.
+    """A wall clock's time as `full` or `long` date, by skeleton (`MMMEd`) or by pattern (`HH:mm`): text and HTML
+    tell the same.
 
     `wall` is naive: aware times of one instant are equal in every zone, and the cache would mix them up.
     """
-    if form == "full":
-        return dates.format_date(wall, "full", locale=place.babel)
+    if form in ("full", "long"):
+        return dates.format_date(wall, form, locale=place.babel)
     if form == "MMMEd":
         return dates.format_skeleton(form, wall, locale=place.babel)
     return dates.format_time(wall, form, locale=place.babel)
@@ -276,6 +277,12 @@ def _dated(context: Mapping[str, Any], moment: date) -> datetime:
 def _day(context: Mapping[str, Any], moment: date) -> str:
     """`mercredi 25 novembre 2026`: a calendar day, or an instant's day in the region's zone."""
     return _told("full", _dated(context, moment), context["_place"])
+
+
+@jinja2.pass_context
+def _date(context: Mapping[str, Any], moment: date) -> str:
+    """`25 novembre 2026`, for tables."""
+    return _told("long", _dated(context, moment), context["_place"])
 
 
 @jinja2.pass_context
@@ -319,7 +326,7 @@ def _size(context: Mapping[str, Any], value: int) -> str:
 @jinja2.pass_context
 def _country(context: Mapping[str, Any], code: str) -> str:
     """An ISO 3166 code as the language calls the country: `Suisse`."""
-    return context["_place"].babel.territories.get(code.upper(), code)
+    return str(context["_place"].babel.territories.get(code.upper(), code))
 
 
 def _wrap(value: str, width: int = WIDTH) -> str:
@@ -350,6 +357,7 @@ def _lines(value: str) -> list[str]:
 
 _FILTERS: dict[str, Callable[..., Any]] = {
     "day": _day,
+    "date": _date,
     "shortday": _shortday,
     "clock": _clock,
     "utc": _utc,
