@@ -65,8 +65,10 @@ def root(name: str, parents: Mapping[str, str]) -> str:
 
 
 def spelling(name: str) -> str:
-    """The name however it was spelled: no case, no accents, no punctuation."""
-    return order.folded(name) or name.casefold().strip()
+    """The name however it was spelled: no case, no accents, no punctuation. What tells it apart from another's stays:
+    nobody can spell it by calling themselves so."""
+    plain = shown(name)
+    return (order.folded(plain) or plain.casefold().strip()) + name[len(plain) :].casefold().rstrip()
 
 
 # What a company's name ends or begins with and what does not tell it from another (row C9: matching the account).
@@ -272,10 +274,11 @@ def _new(asked: _Asked, known: Collection[Known], named: Collection[Known], pare
     written, owners = asked.order.customer.name, [one for one in known if asked.at_domain(one)]
     above = {spelling(one.family.root): one.family for one in owners}
     family = next(iter(above.values())) if len(above) == 1 else None
+    parents = set(parents)
     elsewhere = {name_key(parent) for parent in parents} - ({name_key(family.root)} if family else set())
     name, notes = written, []
     if named or asked.key in elsewhere:
-        name = _free_name(written, asked, {one.record.name for one in named})
+        name = _free_name(written, asked, {spelling(one.record.name) for one in named} | set(map(spelling, parents)))
         other = ", ".join(sorted(one.record.name for one in named)) or "a parent entity"
         notes.append(f"{written} could be {other}, but the order's mail does not say so: {name} is a customer apart")
     parent = family.root if family and spelling(family.root) != spelling(name) else None
@@ -298,4 +301,4 @@ def _free_name(written: str, asked: _Asked, taken: set[str]) -> str:
     plain = shown(written)
     tail = asked.domain or asked.order.customer.email
     names = [f"{plain} ({tail})", *(f"{plain} ({tail}, {number})" for number in range(2, len(taken) + 3))]
-    return next(name for name in names if name not in taken)
+    return next(name for name in names if spelling(name) not in taken)
