@@ -93,10 +93,8 @@ def _given(
 def notices_for(desk: Desk, contract: ContractRecord, given: Sequence[Room], home: str, csm: str) -> tuple[Notice, ...]:
     """`country_terms` to the customer and `csm_note` to the CSM, one each, where the service is missing or differs in
     a room's country (row C14). `home` is the customer's country, for rooms that have none."""
-    service, catalogue = ServiceType(contract.service), desk.settings.catalogue
-    notes: list[CountryNote] = []
-    for room in given:
-        notes += letters.countries(catalogue, room.country or home, service, room.name)
+    locale, ours = letters.spoken(desk, contract.locale), letters.spoken(desk, desk.settings.service.locale)
+    notes, for_csm = (_notes(desk, contract, given, home, language) for language in (locale, ours))
     if not notes:
         return ()
     place, told = letters.place_of(contract, desk.settings), (letters.told(contract, Role.CUSTOMER),)
@@ -106,11 +104,23 @@ def notices_for(desk: Desk, contract: ContractRecord, given: Sequence[Room], hom
         customer=contract.customer,
         site=contract.site,
         contracts=told,
-        countries=tuple(notes),
+        countries=notes,
     )
-    locale = letters.spoken(desk, contract.locale)
     to_customer = Notice(NoticeName.COUNTRY_TERMS, (contract.customer_party.email,), locale, facts)
-    return (to_customer, *letters.csm_note(place, desk, csm, contract.customer, told, None, tuple(notes)))
+    return (to_customer, *letters.csm_note(place, desk, csm, contract.customer, told, None, for_csm))
+
+
+def _notes(
+    desk: Desk, contract: ContractRecord, given: Sequence[Room], home: str, locale: str
+) -> tuple[CountryNote, ...]:
+    """One note per room whose country is in the catalogue for the contract's service."""
+    countries, service = desk.settings.catalogue.countries, ServiceType(contract.service)
+    places = ((countries.get(room.country or home), room.name) for room in given)
+    return tuple(
+        CountryNote(one.code, one.note_in(locale), tuple(s.value for s in one.services), name)
+        for one, name in places
+        if one is not None and service in one.services
+    )
 
 
 def move_device(bureau: Bureau, serial: str, name: str | None, now: datetime) -> None:

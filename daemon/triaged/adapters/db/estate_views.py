@@ -189,7 +189,7 @@ def told(session: Session, history: Iterable[Recorded]) -> list[dict[str, Any]]:
     """A history with names in the place of row ids."""
     kept = list(history)
     ids = {one.entry.room for one in kept} | {one.entry.came_from for one in kept}
-    names = dict(session.execute(sqlalchemy.select(Room.id, Room.name).where(Room.id.in_(ids - {None}))).tuples().all())
+    names = dict(session.execute(sqlalchemy.select(Room.id, Room.name).where(Room.id.in_(ids - {None}))).all())
     return [
         {
             "at": one.at,
@@ -214,7 +214,7 @@ def places(session: Session, members: Collection[int]) -> frozenset[str]:
     """Where hardware can be shipped to: addresses of these customers, places of their rooms."""
     found: set[str] = set()
     lines = sqlalchemy.select(Customer.head_office, Customer.sites).where(Customer.id.in_(members))
-    for head_office, sites in session.execute(lines).tuples():
+    for head_office, sites in session.execute(lines):
         found |= {head_office, *sites}
     contracts = sqlalchemy.select(Contract.customer_address).where(Contract.customer_id.in_(members))
     found |= set(session.scalars(contracts))
@@ -267,12 +267,12 @@ class _Named:
     def __init__(self, session: Session) -> None:
         self._names: dict[str, set[int]] = defaultdict(set)
         self._addresses: dict[str, set[int]] = defaultdict(set)
-        for row_id, folded in session.execute(sqlalchemy.select(Customer.id, Customer.folded)).tuples():
+        for row_id, folded in session.execute(sqlalchemy.select(Customer.id, Customer.folded)):
             self._names[folded].add(row_id)
         domains = sqlalchemy.select(CustomerDomain.domain, CustomerDomain.customer_id)
         contacts = sqlalchemy.select(Contract.customer_email, Contract.customer_id)
         for query in (domains, contacts):
-            for written, row_id in session.execute(query).tuples():
+            for written, row_id in session.execute(query):
                 self._addresses[written.lower()].add(row_id)
 
     def customer(self, row: Extension) -> int | None:
@@ -308,7 +308,7 @@ class _Books:
         self.rooms = {row.id: row for row in self._of(Room, Room.customer_id)}
         self.devices = {row.id: row for row in self._of(Device, Device.customer_id)}
         self._contracts = {row.id: row for row in self._of(Contract, Contract.customer_id)}
-        self._customers = dict(self.session.execute(sqlalchemy.select(Customer.id, Customer.name)).tuples().all())
+        self._customers = dict(self.session.execute(sqlalchemy.select(Customer.id, Customer.name)).all())
         self._extensions = self._standing()
         self._in_room, self._over_room = defaultdict(list), defaultdict(list)
         for device, standing in self.estate.devices.items():

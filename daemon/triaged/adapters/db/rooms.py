@@ -142,7 +142,7 @@ def _extension_record(row: Extension) -> ExtensionRecord:
 
 
 def _customers(session: Session) -> dict[int, str]:
-    return dict(session.execute(sqlalchemy.select(Customer.id, Customer.name)).tuples().all())
+    return dict(session.execute(sqlalchemy.select(Customer.id, Customer.name)).all())
 
 
 # Writing
