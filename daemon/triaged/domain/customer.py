@@ -65,10 +65,11 @@ def root(name: str, parents: Mapping[str, str]) -> str:
 
 
 def spelling(name: str) -> str:
-    """The name however it was spelled: no case, no accents, no punctuation. What tells it apart from another's stays:
-    nobody can spell it by calling themselves so."""
+    """The name however it was spelled: no case, no accents, no punctuation, `S.A.` as `SA`. What tells it apart from
+    another's stays: nobody can spell it by calling themselves so."""
     plain = shown(name)
-    return (order.folded(plain) or plain.casefold().strip()) + name[len(plain) :].casefold().rstrip()
+    words = " ".join(_joined_initials(order.folded(plain).split())) or plain.casefold().strip()
+    return words + name[len(plain) :].casefold().rstrip()
 
 
 # What a company's name ends or begins with and what does not tell it from another (row C9: matching the account).
@@ -90,7 +91,7 @@ def shown(name: str) -> str:
 def name_key(name: str) -> str:
     """The name for comparing companies: folded, without the legal form at its end or its beginning. `Acme S.A.` and
     `ACME SAS` have one key, and so has `Acme (stranger.example)`; `Acme` and `Acme Industries` have two."""
-    kept = _joined_initials(spelling(shown(name)).split())
+    kept = spelling(shown(name)).split()
     while len(kept) > 1 and kept[-1] in _LEGAL_FORMS | {"et", "und", "and"}:
         kept = kept[:-1]
     while len(kept) > 1 and kept[0] in _LEADING_FORMS:
