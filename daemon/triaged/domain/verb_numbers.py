@@ -5,6 +5,7 @@ Dates, telephones, SKUs, tickets and counts are none: nothing is taken that is n
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from triaged.domain import order
 from triaged.domain.message import Message
@@ -19,9 +20,9 @@ _NEVER = re.compile(
     r"|\d{1,2}[:h]\d\d"
 )
 _SHORTEST = 3
-_BETWEEN = frozenset(
-    ["no", "nr", "n", "num", "numero", "number", "nummer", "ref", "reference", "select", "logitech", "syncplus"]
-)
+_BETWEEN = frozenset({
+    "no", "nr", "n", "num", "numero", "number", "nummer", "ref", "reference", "select", "logitech", "syncplus",
+})  # fmt: skip
 _JOINING = frozenset(["et", "and", "und", "ou", "or", "oder", "sowie", "ainsi", "que"])
 _MARKS = frozenset(".:,")
 _REACH = 4  # tokens between a label and its number
@@ -39,16 +40,16 @@ def read(sentences: Iterable[Sentence]) -> tuple[str, ...]:
 
 
 def of(sentence: Sentence) -> Iterator[str]:
-    """The numbers of one sentence."""
-    for token in numbered(sentence):
-        yield sentence.tokens[token].text
+    """The numbers of one sentence, as written."""
+    return (sentence.tokens[at].text for at in sentence.numbers)
 
 
-def numbered(sentence: Sentence) -> Sequence[int]:
-    """Which tokens of the sentence are order or contract numbers."""
+def numbered(sentence: Sentence) -> Sentence:
+    """The sentence with its `numbers`."""
     labelled = set(_labelled(sentence))
     tokens = enumerate(sentence.tokens)
-    return [at for at, token in tokens if at in labelled or (token.kind == "N" and _OURS.fullmatch(token.text))]
+    found = [at for at, token in tokens if at in labelled or (token.kind == "N" and _OURS.fullmatch(token.text))]
+    return replace(sentence, numbers=found)
 
 
 def _labelled(sentence: Sentence) -> Iterator[int]:

@@ -49,13 +49,25 @@ def _places(sentences: Sequence[Sentence], adding: Sequence[int], own: frozenset
     beside = [at for at in adding if any(addresses(sentences[at], own))]
     behind = [at for at in range(last + 1, len(sentences)) if any(addresses(sentences[at], own))]
     if beside:
-        listed = []
-        for at in range(last + 1, len(sentences)):
-            if at not in behind or not _is_list_line(sentences[at]):
-                break
-            listed.append(at)
-        return beside + listed
-    return behind or [at for at in range(last) if any(addresses(sentences[at], own)) and _is_list_line(sentences[at])]
+        return [*beside, *_list(sentences, behind, sentences[last])]
+    if behind:
+        return [behind[0], *_list(sentences, behind[1:], sentences[behind[0]])]
+    return [at for at in range(last) if any(addresses(sentences[at], own)) and _is_list_line(sentences[at])]
+
+
+def _list(sentences: Sequence[Sentence], behind: Sequence[int], before: Sentence) -> Iterator[int]:
+    """The lines that go on naming people: right below, or labelled alike ("E-mail: …")."""
+    for at in behind:
+        here = sentences[at]
+        near = here.line - before.line <= 1
+        if not _is_list_line(here) or not (near or (_is_labelled(here) and _is_labelled(before))):
+            return
+        yield at
+        before = here
+
+
+def _is_labelled(sentence: Sentence) -> bool:
+    return any(token.text in (":", "\t") for token in sentence.tokens)
 
 
 def _is_list_line(sentence: Sentence) -> bool:

@@ -14,9 +14,9 @@ from triaged.domain.message import Message, Passage
 from triaged.domain.verb_words import Node, Role, VerbWords
 from triaged.domain.vocabulary import fold
 
-_MOST_TEXT = 40_000  # characters; who asks for something says so sooner
+_MOST_TEXT = 20_000  # characters; who asks for something says so sooner
 _MOST_LINES = 2_000
-_LONGEST_SENTENCE = 200  # tokens
+_LONGEST_SENTENCE = 120  # tokens
 _REACH = 25  # tokens between the two parts of "fügen … hinzu"
 _SIGNATURE_LINES = 12
 _WRAPPED = 50  # characters of a line that an editor broke, where the sentence goes on in the next
@@ -31,33 +31,10 @@ _TOKEN = re.compile(
 )
 _ENDS = frozenset(".!?…")
 _CLAUSE_ENDS = frozenset(",;:()[]{}\t–—|-")
-_ABBREVIATED = frozenset(
-    [
-        "no",
-        "nr",
-        "n",
-        "m",
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "bzw",
-        "ca",
-        "tel",
-        "st",
-        "z",
-        "b",
-        "p",
-        "ex",
-        "inkl",
-        "ggf",
-        "evtl",
-        "ref",
-        "num",
-        "po",
-        "o",
-    ]
-)
+_ABBREVIATED = frozenset({
+    "no", "nr", "n", "m", "mr", "mrs", "ms", "dr", "bzw", "ca", "tel", "st", "z", "b", "p", "ex", "inkl", "ggf", "evtl",
+    "ref", "num", "po", "o",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +71,7 @@ class Sentence:
     where: str
     line: int
     reply: bool = False
+    numbers: Sequence[int] = ()  # which tokens are order or contract numbers
 
     @property
     def subject(self) -> bool:
@@ -246,7 +224,7 @@ def _phrases(tokens: Sequence[Token], words: VerbWords) -> Iterator[Item]:
     symbols = [words.symbols(token.word) if token.kind in "WN" else () for token in tokens]
     at = 0
     while at < len(tokens):
-        end, node = _longest(symbols, at, words.root, at)
+        end, node = _longest(tokens, symbols, at, words.root, at)
         if node is None:
             at += 1
             continue
@@ -256,13 +234,17 @@ def _phrases(tokens: Sequence[Token], words: VerbWords) -> Iterator[Item]:
         at = end
 
 
-def _longest(symbols: Sequence[Sequence[str]], at: int, node: Node, begun: int) -> tuple[int, Node | None]:
+def _longest(
+    tokens: Sequence[Token], symbols: Sequence[Sequence[str]], at: int, node: Node, begun: int
+) -> tuple[int, Node | None]:
     """The longest phrase that begins at a token: where it ends, and its node."""
     best: tuple[int, Node | None] = (at, node if at > begun and _ends(node, symbols, at) else None)
+    if at > begun and at < len(tokens) and tokens[at].text == ",":
+        at += 1  # "es wäre nett, wenn"
     if at < len(symbols):
         for symbol in symbols[at]:
             if symbol in node.after:
-                found = _longest(symbols, at + 1, node.after[symbol], begun)
+                found = _longest(tokens, symbols, at + 1, node.after[symbol], begun)
                 best = max(best, found, key=lambda one: one[0] if one[1] else -1)
     return best
 

@@ -82,6 +82,9 @@ class Role(StrEnum):
     UNIT = "unit"
 
 
+# What a longer phrase keeps of the words that it is made of: "la commande" is still an order.
+_KEPT = frozenset({Role.CONTRACT, Role.NUMBER, Role.INVITATION, Role.LINK, Role.AGAIN, Role.CANCEL_NOUN})
+_SWALLOWS = frozenset({Role.NEUTRAL, Role.FOREIGN, Role.THANKS, Role.SETTLED})
 _MAY_BE_MISTYPED = frozenset(
     role
     for role in Role
@@ -120,6 +123,7 @@ class VerbWords:
             tree.add(phrase, role, problems)
         if problems:
             raise VocabularyError(problems)
+        tree.inherit()
         stems = frozenset(word for word in tree.known if word.endswith("*"))
         return cls(tree.root, frozenset(tree.known) - stems, stems, _slips(tree), _closings(table))
 
@@ -139,6 +143,7 @@ class _Tree:
     def __init__(self) -> None:
         self.root = Node()
         self.known: dict[str, set[Role]] = {}
+        self._ends: dict[tuple[str, ...], Node] = {}
 
     def add(self, phrase: str, role: Role, problems: list[str]) -> None:
         for spelled in {phrase, phrase.translate(_UMLAUTS)}:
@@ -156,6 +161,15 @@ class _Tree:
                 node.gaps.append((tuple(parts[1].split()), role))
             else:
                 node.roles |= {role}
+                self._ends[tuple(words)] = node
+
+    def inherit(self) -> None:
+        """Give every phrase what it keeps of the phrases inside it."""
+        own = {words: node.roles for words, node in self._ends.items()}
+        for words, node in self._ends.items():
+            if not node.roles & _SWALLOWS:
+                spans = (words[at:end] for at in range(len(words)) for end in range(at + 1, len(words) + 1))
+                node.roles |= {role for span in spans for role in own.get(span, ()) if role in _KEPT}
 
     def _node(self, words: Iterable[str]) -> Node:
         node = self.root

@@ -21,6 +21,7 @@ __all__ = ["VerbWords", "mentions", "read"]
 _REACH = 40  # tokens between "please" and what is asked for
 _AFTER = 12  # tokens in which a negation may follow its verb: "stornieren Sie die Bestellung nicht"
 _OPENING_WORDS = 2  # "Bonjour", "Dear all"
+_GREETING = 4  # words of a body that says nothing
 _SHORT_LINE = 9  # tokens: a title
 
 
@@ -87,6 +88,8 @@ _DONE = {
 }
 _MARKERS = (Role.THANKS, Role.ABOUT, Role.ASK, Role.WILL, Role.POSSIBLE, Role.WISH)
 _CANCELLATION = (Role.CANCEL_NOUN, Role.CANCEL_DONE)
+_DOING = (Role.CANCEL, Role.CANCEL_NOW, Role.RESTORE, Role.RESTORE_NOW)
+_RESTORING = (Role.REVERSE, Role.VOID, Role.RESTORE, Role.RESTORE_NOW, Role.RESTORE_NOUN, Role.KEEP, Role.CANCEL)
 _LEADING = frozenset({
     Role.CONTRACT, Role.NUMBER, Role.PLEASE, Role.INVITATION, Role.LINK, Role.AGAIN, Role.MINE, Role.FOREIGN,
     Role.PERSON, Role.CANCEL_NOUN, Role.CANCEL_DONE, Role.BREAKER,
@@ -95,7 +98,7 @@ _LEADING = frozenset({
 
 def read(message: Message, words: VerbWords, own: frozenset[str] = frozenset()) -> Asked:
     """What the sender asks for in the new text and subject. `own`: every address of ours, lower case. Never raises."""
-    sentences = verb_sentences.read(message, words)
+    sentences = [verb_numbers.numbered(sentence) for sentence in verb_sentences.read(message, words)]
     ours = own | ({message.sender.address} if message.sender else frozenset())
     claims = [claim for at in range(len(sentences)) for claim in _claims(_around(sentences, at, ours))]
     numbers = verb_numbers.read(sentences)
@@ -143,8 +146,10 @@ def _verbs(claims: Iterable[_Claim], mood: _Mood) -> frozenset[Verb | None]:
 
 
 def _told_to(sentences: Sequence[Sentence]) -> bool:
-    """ "See subject", "please proceed": the heading is the request."""
-    return any(sentence.has(Role.PROCEED) for sentence in sentences)
+    """ "See subject", "please proceed", or nothing but "cancellation of our order": the heading is the request."""
+    body = sum(token.kind != "P" for sentence in sentences if not sentence.subject for token in sentence.tokens)
+    alone = body <= _GREETING and any(sentence.subject and sentence.has(Role.MINE) for sentence in sentences)
+    return alone or any(sentence.has(Role.PROCEED) for sentence in sentences)
 
 
 # --- one sentence -----------------------------------------------------------------------------------------------
@@ -168,7 +173,7 @@ def _action(around: _Around, index: int) -> Iterator[_Claim]:
     """What one phrase asks for, if it is an action on an object of ours."""
     sentence, item = around.sentence, around.sentence.items[index]
     role = next((role for role in item.roles if role in _ACTIONS), None) or _mistyped(sentence, index)
-    if role is None:
+    if role is None or (role is Role.CANCEL_NOUN and sentence.has(*_RESTORING)):
         return
     verb, form = _ACTIONS[role]
     verb, fits = _fitting(around, index, role, verb)
@@ -246,6 +251,8 @@ def _unmarked(sentence: Sentence, action: Item, form: _Form) -> _Mood | None:
     opening = _opens(sentence, action)
     if form is _Form.NOUN:
         short = len(sentence.tokens) <= _SHORT_LINE
+        if opening and short and sentence.has(Role.PLEASE) and not sentence.question:
+            return _Mood.REQUEST
         return _Mood.TITLE if sentence.subject or (opening and short and not sentence.question) else None
     if opening and not sentence.question:
         return _Mood.REQUEST
@@ -321,7 +328,8 @@ def _object(around: _Around, action: Item, wanted: Callable[[Item], bool]) -> bo
     if inside:
         return not any(Role.FOREIGN in item and item.clause in inside for item in sentence.items)
     for earlier in reversed(around.before):
-        wanted_here, foreign = any(map(wanted, earlier.items)), earlier.has(Role.FOREIGN)
+        named = wanted is _is_contract and bool(earlier.numbers)
+        wanted_here, foreign = named or any(map(wanted, earlier.items)), earlier.has(Role.FOREIGN)
         if wanted_here or foreign:
             return wanted_here and not foreign
     subject = around.everything[0]
@@ -338,7 +346,7 @@ def _cancellable(around: _Around, index: int) -> bool:
         return False
     if any(Role.A_CONTRACT in item and item.clause == action.clause for item in sentence.items):
         return False
-    if verb_numbers.numbered(sentence) and not _foreign_near(sentence, action):
+    if sentence.numbers and not _foreign_near(sentence, action):
         return True
     return _object(around, action, _is_contract)
 
@@ -346,7 +354,7 @@ def _cancellable(around: _Around, index: int) -> bool:
 def _counted(sentence: Sentence, action: Item) -> bool:
     """ "cancel 5 licences": a part of the contract, not the contract."""
     after = sentence.tokens[action.end : action.end + 1]
-    return bool(after) and after[0].kind == "N" and action.end not in verb_numbers.numbered(sentence)
+    return bool(after) and after[0].kind == "N" and action.end not in sentence.numbers
 
 
 def _nearest_is_cancellation(sentence: Sentence, index: int) -> bool:
@@ -367,7 +375,7 @@ def _restorable(around: _Around, index: int, role: Role) -> bool:
         return False
     if _foreign_near(sentence, action):
         return False
-    if verb_numbers.numbered(sentence) or sentence.has(*_CANCELLATION):
+    if sentence.numbers or sentence.has(*_CANCELLATION):
         return True
     return _object(around, action, _is_contract)
 
@@ -439,16 +447,16 @@ def _mistake(around: _Around) -> Iterator[_Claim]:
 def _status(around: _Around) -> Iterator[_Claim]:
     """A question for the writer's own contracts: their state, their end, their licences."""
     sentence = around.sentence
-    if sentence.has(Role.ABOUT, Role.HYPOTHETICAL, Role.FOREIGN, Role.NEGATION):
+    if sentence.has(Role.ABOUT, Role.HYPOTHETICAL, Role.FOREIGN, Role.NEGATION, *_DOING):
         return
     item = next((one for one in sentence.items if Role.STATUS in one or Role.COUNT in one), None)
     if item is None:
         return
-    numbered = bool(verb_numbers.numbered(sentence))
+    numbered = any(verb_numbers.numbered(one) for one in around.everything)
     own = numbered or sentence.has(Role.MINE) or len(sentence.tokens) <= 4
     asked = sentence.question or sentence.subject or sentence.has(Role.ASK, Role.WILL, Role.PLEASE)
     if Role.COUNT in item:
-        fits = sentence.has(Role.HAVE) or (own and sentence.has(Role.CONTRACT))
+        fits = sentence.has(Role.HAVE) or (own and any(_is_contract(one) for one in sentence.items if one is not item))
     else:
         fits = own and (numbered or _is_contract(item) or sentence.has(Role.CONTRACT))
     if fits and (asked or len(sentence.tokens) <= _SHORT_LINE):
