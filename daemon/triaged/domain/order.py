@@ -15,6 +15,8 @@ from typing import Any
 from triaged.domain.catalogue import Catalogue, ServiceType
 
 MOST_LICENCES = 100_000
+# Between two values that one mail gives for one field: nothing is chosen, and both are told to the sender.
+CONTRADICTION = " ≠ "
 
 # Local parts that are read by several people (row C6); compared without dots, dashes and underscores.
 _GROUPS = frozenset((

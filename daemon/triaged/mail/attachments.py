@@ -1,4 +1,4 @@
-"""Attached files: listed by safe names, and read where they are text of any kind (INTERFACE §4 "Which text counts")."""
+"""Attached files: listed by safe names, and read where they are text or a sheet (INTERFACE §4 "Which text counts")."""
 
 import csv
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from triaged.domain.message import Attachment, Line, Passage, Place
-from triaged.mail import bodies, mime, text, words
+from triaged.mail import bodies, mime, sheets, text, words
 
 _KINDS = {
     "text/html": "html",
@@ -19,12 +19,16 @@ _KINDS = {
     "text/calendar": "calendar",
     "application/ics": "calendar",
     "application/xml": "text",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "sheet",
+    "application/vnd.ms-excel.sheet.macroenabled.12": "sheet",
 }
 _ENDINGS = {
     "htm": "html",
     "html": "html",
     "csv": "table",
     "tsv": "table",
+    "xlsx": "sheet",
+    "xlsm": "sheet",
     "json": "json",
     "ics": "calendar",
     "txt": "text",
@@ -32,7 +36,15 @@ _ENDINGS = {
     "md": "text",
     "xml": "text",
 }
-_UNTYPED = frozenset({"application/octet-stream", "application/x-unknown", "application/vnd.ms-excel"})
+_UNTYPED = frozenset(
+    {
+        "application/octet-stream",
+        "application/x-unknown",
+        "application/vnd.ms-excel",
+        "application/zip",
+        "application/x-zip-compressed",
+    }
+)
 _TNEF = "Outlook's winmail.dat (TNEF) is not read: ask the sender to send plain text or HTML"
 _NOTES = {
     "application/ms-tnef": _TNEF,
@@ -46,6 +58,7 @@ _NOTES = {
 }
 _TNEF_NAME = "winmail.dat"
 _DELIMITERS = ";\t,|"
+_VALUE_LINES = 6  # that one value of a CSV file may go over
 _FILE_COST = 2_000  # characters that a file counts for beside its text
 _CALENDAR_FIELD = re.compile(r"(SUMMARY|DESCRIPTION|LOCATION|COMMENT)(?:;[^:]{0,300})?:(.*)", re.IGNORECASE)
 
@@ -131,7 +144,7 @@ def name(part: mime.Part, number: int) -> str:
 
 
 def kind(part: mime.Part) -> str:
-    """How the part is read: html, table, json, calendar, text; empty for what is no text."""
+    """How the part is read: html, table, sheet, json, calendar, text; empty for what is no text."""
     ending = part.name.lower().rpartition(".")[2] if "." in part.name else ""
     if part.content_type in _UNTYPED:
         return _ENDINGS.get(ending, "")
@@ -141,6 +154,9 @@ def kind(part: mime.Part) -> str:
 
 def lines(part: mime.Part, limit: int) -> tuple[list[str], str]:
     """The readable lines of a part of some `kind`, label before value, and a note for the operator."""
+    if kind(part) == "sheet":
+        found, note = sheets.rows(part.content(), limit)
+        return [words.fold(line).strip(" ") for line in found], note
     content, note = part.text(limit)
     match kind(part):
         case "html":
@@ -160,11 +176,24 @@ def _rows(content: str) -> Iterator[str]:
     """Rows with a tab between values, whatever stood there."""
     first = content.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count)
-    for line in content.split("\n"):
+    for record in _records(content.split("\n")):
         try:
-            yield "\t".join(next(csv.reader([line], delimiter=delimiter), []))
+            yield "\t".join(" ".join(cell.split()) for cell in next(csv.reader([record], delimiter=delimiter), []))
         except csv.Error:
-            yield line
+            yield record
+
+
+def _records(lines: Sequence[str]) -> Iterator[str]:
+    """Lines, joined where a quoted value goes over several; a quote that nothing closes soon is a plain character."""
+    at = 0
+    while at < len(lines):
+        record, end = lines[at], at + 1
+        if record.count('"') % 2:
+            ends = range(at + 2, min(at + 2 + _VALUE_LINES, len(lines) + 1))
+            end = next((end for end in ends if lines[end - 1].count('"') % 2), at + 1)
+            record = " ".join(lines[at:end])
+        yield record
+        at = end
 
 
 def calendar(content: str) -> list[str]:

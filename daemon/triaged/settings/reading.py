@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from triaged.domain import order_words, references
+from triaged.domain import order_words, references, verb_words
 from triaged.domain.message import House
 from triaged.settings import catalogue_file, complaints, overrides, policy_file, rules, sources
 from triaged.settings.catalogue_file import CatalogueFile
@@ -97,28 +97,33 @@ class _Labels:
     table: dict[str, Any]
     vocabulary: references.Vocabulary
     order_words: order_words.OrderWords
+    verb_words: verb_words.VerbWords
 
 
 def _labels(file: Document, report: Report) -> _Labels | None:
-    """The words of references and of orders."""
+    """The words of references, of orders and of what is asked for by mail."""
     document = sources.read(_path(file, "labels", _defaults(file)["labels"]), 3, report)
     if document is None:
         return None
-    orders = _orders(document.tree.get("order", {}))
+    orders, verbs = _over_shipped("order", document.tree), _over_shipped("verbs", document.tree)
     vocabulary = _made(references.Vocabulary.from_table, document.tree, document, report)
     words = _made(order_words.OrderWords.from_table, orders, document, report)
-    if vocabulary is None or words is None:
+    table = document.tree | {"order": orders, "verbs": verbs}
+    asked = _made(verb_words.VerbWords.from_table, table, document, report)
+    if vocabulary is None or words is None or asked is None:
         return None
-    return _Labels(document.tree | {"order": orders}, vocabulary, words)
+    return _Labels(table, vocabulary, words, asked)
 
 
-def _orders(own: object) -> dict[str, Any]:
-    """The operator's words of orders; a list of a language that his file leaves out is the shipped one."""
+def _over_shipped(name: str, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The operator's words of orders or verbs; a list of a language that his file leaves out is the shipped one."""
+    own = tree.get(name, {})
     if not isinstance(own, dict):
-        return {"order": own}
-    ours = _shipped("labels.toml")["order"]
+        return {name: own}
+    ours = _shipped("labels.toml")[name]
     both = {language: ours.get(language, {}) | lists for language, lists in own.items() if isinstance(lists, dict)}
-    return ours | own | both
+    words: dict[str, Any] = ours | own | both
+    return words
 
 
 def _made(
@@ -153,9 +158,11 @@ def _settings(path: Path, file: Any, policy: Any, catalogue: Any, labels: Any, w
         limits=file.limits,
         log=file.log,
         directory=file.directory,
+        web=file.web,
         policy=policy_file.built(policy, _shipped("policy.toml"), labels.table),
         vocabulary=labels.vocabulary,
         order_words=labels.order_words,
+        verb_words=labels.verb_words,
         catalogue=catalogue_file.built(catalogue),
         house=House(domain=file.service.domain, addresses=frozenset(address.lower() for address in ours)),
         warnings=warnings,
