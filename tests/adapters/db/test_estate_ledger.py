@@ -1,5 +1,7 @@
 """The ledger on SQLite and PostgreSQL: what the contracts desk tells it, what operators do (rows C10–C14)."""
 
+import contextlib
+import dataclasses
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +12,7 @@ from tests.house import estate_house
 from tests.house.estate_house import MAY, EstateHouse, number
 
 from triaged.adapters import estate_file
-from triaged.adapters.db import estate, estate_views, outbox, rooms
+from triaged.adapters.db import engine, estate, estate_views, outbox, rooms
 from triaged.adapters.db.contract_models import Contract, Device
 from triaged.adapters.db.estate import SparesChange
 from triaged.domain.cover import Commitment
@@ -217,6 +219,16 @@ def test_a_room_without_a_country_is_in_its_customers(house: EstateHouse) -> Non
     assert [one.name.value for one in owed] == ["country_terms"]  # no CSM is named
 
 
+@contextlib.contextmanager
+def elsewhere(house: EstateHouse) -> Iterator[work.Bureau]:
+    """As another process has it: a database connection of its own."""
+    database = engine.Database(house.app.database.url)
+    try:
+        yield dataclasses.replace(house.bureau(), database=database)
+    finally:
+        database.dispose()
+
+
 def test_two_writers_never_give_the_last_licence_twice(house: EstateHouse) -> None:
     contracts = [house.contract(house.customer("Acme"), 5)]
     names = [f"Room {count}" for count in range(16)]
@@ -227,7 +239,8 @@ def test_two_writers_never_give_the_last_licence_twice(house: EstateHouse) -> No
     def take(name: str) -> None:
         together.wait()
         try:
-            work.assign(house.bureau(), number(contracts[0]), [name], MAY)
+            with elsewhere(house) as bureau:
+                work.assign(bureau, number(contracts[0]), [name], MAY)
         except PermanentError as refusal:
             refusals.append(str(refusal))
 
@@ -247,7 +260,8 @@ def test_two_contracts_at_once_never_cover_one_room(house: EstateHouse) -> None:
     def take(contract: int) -> None:
         together.wait()
         try:
-            work.assign(house.bureau(), number(contract), ["Alpha"], MAY)
+            with elsewhere(house) as bureau:
+                work.assign(bureau, number(contract), ["Alpha"], MAY)
         except PermanentError:
             return
         won.append(contract)
@@ -264,7 +278,7 @@ def test_purchases_of_two_subsidiaries_at_once_grant_their_spare_once(house: Est
 
     def buy(customer: int) -> None:
         together.wait()
-        with house.app.database.write() as session:
+        with elsewhere(house) as bureau, bureau.database.write() as session:
             session.add(order := estate_house.order_row(MAY))
             session.flush()
             new = estate_house.contract_row(customer, 10, MAY, order_id=order.id)
