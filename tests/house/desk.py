@@ -15,9 +15,11 @@ from triaged import demo, schedule, settings
 from triaged.adapters.db import casebook, outbox, tickets
 from triaged.adapters.db.tickets import EventRecord, TicketRecord
 from triaged.app import App
+from triaged.desks.bureau import Bureau
 
 EU = "partner-support@eu.vendor.example"
 COM = "partner-support@vendor.example"
+SELECT = "select@vendor.example"
 SIGNED = "Authentication-Results: mx.vendor.example; dmarc=pass header.from={domain}\r\n"
 
 _CONFIG = """\
@@ -25,6 +27,7 @@ _CONFIG = """\
 domain = "support.example"
 state_dir = "state"
 locale = "fr"
+public_url = "http://127.0.0.1:8099"
 [database]
 url = "{url}"
 {mailboxes}
@@ -35,6 +38,9 @@ security = "none"
 [senders.support]
 name = "Assistance partenaires"
 address = "partner-support@vendor.example"
+[senders.contracts]
+name = "Services de support Logitech"
+address = "select@vendor.example"
 [trust]
 authserv_ids = ["mx.vendor.example"]
 {trust}
@@ -45,7 +51,7 @@ message = "{limit}"
 _MAILBOX = """\
 [[mailbox]]
 name = "{name}"
-desk = "support"
+desk = "{desk}"
 address = "{address}"
 regions = [{regions}]
 host = "127.0.0.1"
@@ -66,6 +72,16 @@ class Installation:
     config: Path
     eu: accounts.Mailbox
     com: accounts.Mailbox
+    contracts: accounts.Mailbox | None = None
+
+    @property
+    def select(self) -> accounts.Mailbox:
+        """The contracts desk's mailbox."""
+        assert self.contracts is not None, "install it with contracts=True"
+        return self.contracts
+
+    def bureau(self) -> Bureau:
+        return composition.bureau(self.app, "operator")
 
     def once(self) -> tuple[str, ...]:
         return schedule.run_once(self.app)
@@ -112,13 +128,18 @@ def install(
     trust: str = "",
     limit: str = "25MB",
     policy: str = "",
+    contracts: bool = False,
 ) -> Installation:
     """Write the configuration, make the schema, import the sample directory."""
     eu, com = server.mailbox(), server.mailbox()  # type: ignore[attr-defined]  # pymap's or Dovecot's
     places = [("partners-com", COM, com, '"us", "in", "au", "jp", "za", "ca"'), ("partners-eu", EU, eu, '"eu", "uk"')]
+    select = server.mailbox() if contracts else None  # type: ignore[attr-defined]  # pymap's or Dovecot's
+    if select is not None:
+        places.append(("select", SELECT, select, '"eu", "uk", "us"'))
     written = "".join(
         _MAILBOX.format(
             name=name,
+            desk="contracts" if box is select else "support",
             address=address,
             regions=regions,
             port=box.port,
@@ -137,7 +158,7 @@ def install(
     app = composition.load(config)
     composition.upgrade(app)
     demo.import_samples(app)
-    return Installation(app, config, eu, com)
+    return Installation(app, config, eu, com, select)
 
 
 def mail(

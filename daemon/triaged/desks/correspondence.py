@@ -64,17 +64,21 @@ class Cause:
 
 def owe(
     session: Session, post: Post, notices: Sequence[Notice], ticket: str, cause: Cause, now: datetime
-) -> tuple[str, ...]:
-    """Put every notice into the outbox, one row and one finished mail per recipient. Returns their log ids."""
+) -> tuple[Notice, ...]:
+    """Put every notice into the outbox, one row and one finished mail per recipient. Returns the notices with their
+    subjects."""
     rows: list[outbox.Owed] = []
+    titled: list[Notice] = []
+    before = outbox.owed_for(session, cause.key) if cause.desk == "contracts" else 0  # invitations go by themselves
     for notice in notices:
         full = replace(notice, facts=replace(notice.facts, ticket=ticket))
         for recipient in full.to:
-            log_id = f"{cause.log_id}.{len(rows) + 1}"
+            log_id = f"{cause.log_id}.{before + len(rows) + 1}"
             rows.append(_row(post, full, recipient, log_id, cause, now))
+        titled.append(replace(full, subject=rows[-1].subject) if full.to else full)
     limits = post.settings.limits
     outbox.put(session, rows, outbox.Limits(per_address=limits.answers_per_sender, in_all=limits.answers_per_hour))
-    return tuple(row.log_id for row in rows)
+    return tuple(titled)
 
 
 def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, now: datetime) -> outbox.Owed:
@@ -103,7 +107,7 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
         body=None if notice.seal else compose.build(outgoing),
         created_at=now,
         due_at=now,
-        deadline=facts.acknowledge.target if facts.acknowledge else now + _RECEIPT_DUE,
+        deadline=_deadline(notice, now),
         not_after=now + VALID_FOR if notice.name in _RECEIPTS else None,
         braked=cause.doubtful,
         ticket_id=cause.ticket_id,
@@ -111,6 +115,13 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
         seal=notice.seal or None,
         source_message_id=cause.message_id,
     )
+
+
+def _deadline(notice: Notice, now: datetime) -> datetime:
+    """That of the duty it discharges; an invitation goes after the confirmation that announces it."""
+    if notice.facts.acknowledge:
+        return notice.facts.acknowledge.target
+    return now + _RECEIPT_DUE + (timedelta(seconds=1) if notice.name is NoticeName.INVITATION else timedelta())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,11 @@ class Letter:
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     automatic: str = "auto-replied"
+
+
+def titled(post: Post, notice: Notice) -> Notice:
+    """A notice with its subject, for receipts."""
+    return replace(notice, subject=post.renderer.render(notice.name, notice.locale, notice.facts).subject)
 
 
 def written(post: Post, letter: Letter, now: datetime) -> compose.Outgoing:

@@ -68,12 +68,14 @@ def is_person(session: Session, settings: Settings, group: Sequence[ContractReco
     public = settings.policy.public_mail_domains
     sellers = {party.email for one in group for party in (one.reseller, one.distributor)}
     ours = {one.rpartition("@")[2] for one in settings.house.addresses} | {settings.house.domain}
-    if order.is_group(address) or addresses.deliverable(address) != address or domain in ours or address in sellers:
+    if order.is_group(address) or addresses.deliverable(address) != address:
+        return False
+    if order.within(domain, ours) or address in sellers:
         return False
     if domain in {one.customer_party.email.rpartition("@")[2] for one in group} - set(public):
         return True
     selling = {seller.rpartition("@")[2] for seller in sellers} - set(public)
-    return domain not in selling and not directory.claims(session, address, public)
+    return not order.within(domain, selling) and not directory.claims(session, address, public)
 
 
 def owe_code(session: Session, post: Post, code: SignInCode, mailbox: str, known: bool, now: datetime) -> None:

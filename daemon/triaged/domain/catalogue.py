@@ -1,6 +1,6 @@
 """What the vendor sells (rows C1, C8, C12–C14): SKUs, supported products, terms, read from catalogue.toml."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -31,11 +31,15 @@ class Sku:
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """A country where `services` are missing or differ; `note` says how (row C14)."""
+    """A country where `services` are missing or differ; `note` says how (row C14), `notes` in which languages else."""
 
     code: str
     services: tuple[ServiceType, ...]
     note: str
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def note_in(self, locale: str) -> str:
+        return self.notes.get(locale) or self.notes.get(locale.partition("-")[0]) or self.note
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """The shape of catalogue.toml, and what the house makes of it: a `domain.catalogue.Catalogue` (INTERFACE §1)."""
 
+from collections.abc import Sequence
 from dataclasses import field
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
 from pydantic.dataclasses import dataclass
 
 from triaged.domain import catalogue
@@ -13,6 +14,30 @@ from triaged.settings.model import STRICT
 
 ServiceName = Literal["select", "syncplus", "warranty"]
 Years = Annotated[StrictInt, Field(ge=1, le=5)]
+
+
+def _by_locale(value: object) -> object:
+    """One text is the note of every language, under no locale."""
+    if isinstance(value, dict) and value:
+        return value
+    if isinstance(value, str) and value.strip():
+        return {"": value}
+    raise fields.refusal("no note", 'write one text, or one a language: note = { fr = "…", en = "…" }')
+
+
+def _some(value: tuple[ServiceName, ...]) -> tuple[ServiceName, ...]:
+    if not value:
+        raise fields.refusal("no service", 'name the services that are missing or differ there, like ["select"]')
+    return value
+
+
+def _one_each(entries: Sequence["SkuEntry | CountryEntry"]) -> Sequence["SkuEntry | CountryEntry"]:
+    """Of two entries with one code the first would be lost in silence."""
+    codes = [entry.code for entry in entries]
+    twice = sorted({code for code in codes if codes.count(code) > 1})
+    if twice:
+        raise fields.refusal(f"{', '.join(twice)} more than once", "keep one table for each code")
+    return entries
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -29,9 +54,11 @@ class ProductEntry:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class CountryEntry:
-    code: fields.Text
-    services: tuple[ServiceName, ...]
-    note: fields.Text
+    """`note` in one language, or in several by locale."""
+
+    code: fields.CountryCode
+    services: Annotated[tuple[ServiceName, ...], AfterValidator(_some)]
+    note: Annotated[dict[str, fields.Text], BeforeValidator(_by_locale)]
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -64,9 +91,9 @@ class Term:
 class CatalogueFile:
     """The whole of catalogue.toml, key by key."""
 
-    sku: tuple[SkuEntry, ...] = ()
+    sku: Annotated[tuple[SkuEntry, ...], AfterValidator(_one_each)] = ()
     product: tuple[ProductEntry, ...] = ()
-    country: tuple[CountryEntry, ...] = ()
+    country: Annotated[tuple[CountryEntry, ...], AfterValidator(_one_each)] = ()
     spares: Spares = field(default_factory=Spares)
     invitation: Invitation = field(default_factory=Invitation)
     cancellation: Cancellation = field(default_factory=Cancellation)
@@ -90,4 +117,6 @@ def built(file: CatalogueFile) -> catalogue.Catalogue:
 
 
 def _country(entry: CountryEntry) -> catalogue.Country:
-    return catalogue.Country(entry.code, tuple(map(catalogue.ServiceType, entry.services)), entry.note)
+    note = entry.note.get("") or entry.note.get("en") or next(iter(entry.note.values()))
+    notes = {locale: text for locale, text in entry.note.items() if locale}
+    return catalogue.Country(entry.code, tuple(map(catalogue.ServiceType, entry.services)), note, notes)

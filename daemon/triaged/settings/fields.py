@@ -27,6 +27,8 @@ _SIZE = re.compile(r"(\d{1,12}) ?([KMG]?I?B?)", re.IGNORECASE)
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REGION = re.compile(r"[a-z][a-z0-9]{1,7}")
+_NO_BREAK_SPACES = {0xA0: " ", 0x202F: " "}  # French typography, no control characters
+_COUNTRY = re.compile(r"(?!UK)[A-Z]{2}")
 _LOCALE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})?")
 
 
@@ -181,7 +183,7 @@ def _words(value: object) -> object:
 
 
 def _text(value: str) -> str:
-    if not value.isprintable():
+    if not value.translate(_NO_BREAK_SPACES).isprintable():
         raise refusal("text with a line break or control character", "write it on one line")
     if not value.strip():
         raise refusal("empty", "write something between the quotes, or remove the key")
@@ -207,6 +209,10 @@ Name = Annotated[
 ]
 RegionCode = Annotated[
     str, _matching(_REGION, "not a region code", 'write two to eight small letters or digits, like "eu"')
+]
+CountryCode = Annotated[
+    str,
+    _matching(_COUNTRY, "not a country code", 'write its two letters of ISO 3166 in capitals, like "CH" (GB, not UK)'),
 ]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 FilePath = Annotated[Path, BeforeValidator(_path)]

@@ -140,5 +140,4 @@ def record(session: Session, name: str) -> tuple[int, CustomerRecord] | None:
 def accounts(session: Session, customer_id: int) -> dict[str, int]:
     """How many contracts each account of a customer has, by its site; empty is the global account (row C9)."""
     counted = sqlalchemy.select(Contract.site, sqlalchemy.func.count()).where(Contract.customer_id == customer_id)
-    found = session.execute(counted.group_by(Contract.site).order_by(Contract.site))
-    return dict(found.tuples().all())
+    return dict(session.execute(counted.group_by(Contract.site).order_by(Contract.site)).all())
