@@ -9,16 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from triaged import log, settings
-from triaged.adapters import directory_file, smtp, templates
+from triaged.adapters import directory_file, pages, smtp, templates
 from triaged.adapters.db import casebook, engine, ledger, migrations
-from triaged.desks import correspondence, support
+from triaged.desks import correspondence, reception, sealed
+from triaged.desks.bureau import Bureau
 from triaged.desks.case import Desk
-from triaged.domain.decision import Decision
+from triaged.domain import order_form
+from triaged.domain.decision import Decision, Verdict
 from triaged.domain.errors import PermanentError, TransientError
 from triaged.domain.message import Message
-from triaged.mail import reader
+from triaged.domain.order import Draft
+from triaged.mail import attachments, reader
 from triaged.settings import Settings
-from triaged.workflows import associate, decide, intake
+from triaged.workflows import decide, intake, portal
 
 _KEY_BYTES = 32
 
@@ -41,6 +44,18 @@ class App:
         return correspondence.Post(self.settings, self.renderer, self.key)
 
     @property
+    def seals(self) -> sealed.Seals:
+        return sealed.Seals(self.desk, self.post)
+
+    @property
+    def portal(self) -> portal.Portal:
+        return portal.Portal(self.database, self.post)
+
+    @property
+    def pages(self) -> pages.Pages:
+        return pages.Pages(_templates(self.settings), self.settings.service.locale)
+
+    @property
     def rules(self) -> directory_file.Rules:
         """What directory files may say."""
         policy = self.settings.policy
@@ -56,14 +71,18 @@ def build(values: Settings) -> App:
     """Open what the configuration names. Nothing is connected yet."""
     log.configure(values.log.format)
     _made(values.service.state_dir)
-    shipped = settings.shipped("templates")
-    override = values.service.templates
     return App(
         settings=values,
         database=engine.Database(values.database.url),
-        renderer=templates.Renderer([override, shipped] if override else [shipped], values.service.locale),
+        renderer=templates.Renderer(_templates(values), values.service.locale),
         key=_key(values.service.secret_file),
     )
+
+
+def _templates(values: Settings) -> list[Path]:
+    """Where templates are looked for: the operator's first, ours last."""
+    shipped, override = settings.shipped("templates"), values.service.templates
+    return [override, shipped] if override else [shipped]
 
 
 def ready(app: App) -> App:
@@ -106,7 +125,10 @@ def explain(app: App, raw: bytes, mailbox: str | None) -> Explained:
     place = app.settings.mailbox(mailbox) if mailbox else _addressed(app, raw)
     mail = decide.read_mail(raw, place, app.desk, datetime.now(UTC), truncated)
     with ready(app).database.read() as session:
-        decision = support.consider(mail, app.desk, session)
+        decision = reception.consider(mail, app.desk, session).decision
+    if mail.mailbox.desk == "contracts":  # our own subjects, whatever the sender's was
+        titled = tuple(correspondence.titled(app.post, notice) for notice in decision.notices)
+        decision = replace(decision, notices=titled)
     return Explained(decision, mail.message, _letters(app, decision))
 
 
@@ -119,11 +141,21 @@ def _addressed(app: App, raw: bytes) -> settings.Mailbox:
 
 def _letters(app: App, decision: Decision) -> tuple[tuple[tuple[str, ...], templates.Rendered], ...]:
     """The mails of a decision as they would read; a ticket that has no number yet shows where it will stand."""
-    number = decision.ticket or f"{decision.region.upper()}-NNNNNN"
+    number = decision.ticket or (f"{decision.region.upper()}-NNNNNN" if decision.verdict is Verdict.TICKET else "")
     return tuple(
         (notice.to, app.renderer.render(notice.name, notice.locale, replace(notice.facts, ticket=number)))
         for notice in decision.notices
     )
+
+
+def orders_in(app: App, file: Path) -> tuple[Draft, ...]:
+    """The purchase orders of a file: a mail (.eml), or anything that a mail could carry as an attachment."""
+    words = app.settings.order_words
+    content = file.read_bytes()
+    if file.suffix.lower() == ".eml":
+        draft = order_form.read(reader.read(content, app.settings.house), words)
+        return (draft,) if draft else ()
+    return order_form.read_rows(attachments.lines_of(file.name, content), words)
 
 
 def replay(app: App, number: int) -> Decision:
@@ -133,13 +165,13 @@ def replay(app: App, number: int) -> Decision:
         raw = ledger.raw(session, number)
         place = app.settings.mailbox(record.row["mailbox"])
         mail = decide.read_mail(raw, place, app.desk, record.row["received_at"], record.truncated)
-        decision = support.consider(mail, app.desk, session)
+        decision = reception.consider(mail, app.desk, session).decision
     return replace(decision, ticket=decision.ticket or record.row["ticket"] or "")
 
 
-def bureau(app: App, actor: str) -> associate.Bureau:
-    """Where an associate's commands act."""
-    return associate.Bureau(ready(app).database, app.desk, app.post, actor)
+def bureau(app: App, actor: str) -> Bureau:
+    """Where the commands of associates and operators act."""
+    return Bureau(ready(app).database, app.desk, app.post, actor)
 
 
 def office(app: App, owner: str) -> decide.Office:

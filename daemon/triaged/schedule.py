@@ -27,7 +27,7 @@ from triaged.adapters import runlock, smtp
 from triaged.adapters.db import hosts
 from triaged.app import App
 from triaged.domain.errors import PermanentError, TransientError
-from triaged.workflows import decide, deliver, directory_refresh, intake, upkeep
+from triaged.workflows import contracting, decide, deliver, directory_refresh, intake, upkeep
 
 _BACKSTOP = 5.0  # seconds after which an idle stage looks again by itself
 _BEAT = 5.0
@@ -69,7 +69,7 @@ def run_once(app: App) -> tuple[str, ...]:
         decide.decide_waiting(composition.office(app, daemon.owner), _now, daemon.stop.is_set)
         relay = composition.relay(app)
         try:
-            deliver.deliver_due(app.database, relay, daemon.owner, _now, daemon.stop)
+            deliver.deliver_due(app.database, relay, daemon.owner, _now, daemon.stop, seals=app.seals)
         finally:
             relay.close()
         _leave(daemon)
@@ -133,7 +133,7 @@ def _start(daemon: Daemon) -> None:
             hosts.only(session, daemon.owner)
         alive = hosts.alive(session, _now())
     upkeep.bury_the_dead(app.database, daemon.owner, _now())
-    deliver.recover(app.database, {*alive, daemon.owner}, _now)
+    deliver.recover(app.database, {*alive, daemon.owner}, _now, seals=app.seals)
     decide.announce_again(composition.office(app, daemon.owner))
     if app.settings.directory.accounts or app.settings.directory.partners:
         directory_refresh.refresh(app.database, app.settings.directory, app.rules, _now())
@@ -174,7 +174,8 @@ def _deliver(daemon: Daemon) -> None:
 
 
 def _sent(daemon: Daemon, relay: smtp.Relay) -> None:
-    delivered = deliver.deliver_due(daemon.app.database, relay, daemon.owner, _now, daemon.stop)
+    app = daemon.app
+    delivered = deliver.deliver_due(app.database, relay, daemon.owner, _now, daemon.stop, seals=app.seals)
     daemon.next_due = delivered.next_due
     daemon.note("deliver", {"at": _now().isoformat(), **delivered.counts})
 
@@ -203,6 +204,7 @@ def _scheduler(daemon: Daemon) -> BackgroundScheduler:
         )
     every(timedelta(seconds=15), "takeover", lambda: _take_over(daemon))
     values = app.settings
+    every(timedelta(minutes=5), "calendar", lambda: contracting.keep_calendar(app.database, values.catalogue, _now()))
     every(timedelta(hours=6), "retention", lambda: upkeep.purge(app.database, values.mailboxes, values.policy, _now()))
     return scheduler
 
@@ -213,7 +215,7 @@ def _take_over(daemon: Daemon) -> None:
     upkeep.bury_the_dead(database, daemon.owner, _now())
     with database.read() as session:
         alive = hosts.alive(session, _now())
-    deliver.recover(database, {*alive, daemon.owner}, _now)
+    deliver.recover(database, {*alive, daemon.owner}, _now, seals=daemon.app.seals)
 
 
 def _guarded(name: str, job: Callable[[], object]) -> bool:

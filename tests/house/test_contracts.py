@@ -26,7 +26,7 @@ SKU : {sku}
 Nombre de licences : {licences}
 
 Client final
-Nom : Claire Martin, Acme SA
+Nom : Acme SA
 E-mail : claire.martin@acme.example
 Adresse : 12 rue de la Paix, 75002 Paris, France
 

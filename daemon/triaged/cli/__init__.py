@@ -33,6 +33,7 @@ class Exit(IntEnum):
 _COMMANDS = {
     "demo": ("run", "demo", "Everything on this machine with nothing to configure: watch it work"),
     "run": ("run", "run", "The daemon; --once drains the mailboxes, answers and exits"),
+    "web": ("web", "web", "The pages behind invitation links, until SIGTERM"),
     "check": ("run", "check", "Try configuration, database, servers and templates; one line each"),
     "status": ("run", "status", "One screen: mailboxes, tickets, what we owe, what needs a person"),
     "explain": ("explain", "explain", "The whole decision on one mail file; nothing stored, nothing sent"),

@@ -29,7 +29,7 @@ from triaged.domain.delivery import State
 from triaged.domain.errors import TransientError
 
 T = TypeVar("T")
-_USERS = ("partners-com", "partners-eu")
+_USERS = ("partners-com", "partners-eu", "select")
 _PATIENCE = 30.0
 _SHOWN_WHOLE = 1  # how often a kind of mail is shown in full before only its beginning is
 
@@ -38,6 +38,7 @@ _CONFIG = """\
 domain = "support.example"
 state_dir = "state"
 locale = "fr"
+public_url = "http://127.0.0.1:8080"
 
 [database]
 url = "sqlite:///{folder}/state/triaged.db"
@@ -68,6 +69,19 @@ password_file = "password"
 archive = "Processed"
 poll = "2s"
 
+[[mailbox]]
+name = "select"
+desk = "contracts"
+address = "{select}"
+regions = ["eu", "uk", "us"]
+host = "127.0.0.1"
+port = {imap}
+security = "none"
+username = "select"
+password_file = "password"
+archive = "Processed"
+poll = "2s"
+
 [smtp]
 host = "127.0.0.1"
 port = {smtp}
@@ -76,6 +90,10 @@ security = "none"
 [senders.support]
 name = "Assistance partenaires"
 address = "{com}"
+
+[senders.contracts]
+name = "Services de support Logitech"
+address = "{select}"
 
 [trust]
 authserv_ids = ["{authserv}"]
@@ -129,7 +147,7 @@ def install(folder: Path, imap_port: int, smtp_port: int) -> App:
     password.write_text(servers.PASSWORD)
     config = folder / "triaged.toml"
     ports = {"imap": imap_port, "smtp": smtp_port, "authserv": mails.AUTHSERV}
-    config.write_text(_CONFIG.format(folder=folder, com=mails.COM, eu=mails.EU, **ports))
+    config.write_text(_CONFIG.format(folder=folder, com=mails.COM, eu=mails.EU, select=mails.SELECT, **ports))
     app = composition.load(config)
     composition.upgrade(app)
     import_samples(app)
@@ -152,8 +170,9 @@ def import_samples(app: App) -> None:
 def _introduce(stage: Stage) -> None:
     terminal.rule("triaged demo")
     terminal.say(
-        f"Two mailboxes on a real IMAP server (127.0.0.1:{stage.servers.imap_port}), a real SMTP relay "
-        f"(127.0.0.1:{stage.servers.smtp_port}), SQLite, and a sample directory of customers and partners."
+        f"Three mailboxes on a real IMAP server (127.0.0.1:{stage.servers.imap_port}), two for support and one for "
+        f"orders of service contracts, a real SMTP relay (127.0.0.1:{stage.servers.smtp_port}), SQLite, and a sample "
+        "directory of customers and partners."
     )
     terminal.say("The daemon polls, decides and answers; each mail below arrived by IMAP a moment ago.", "dim")
 
@@ -253,13 +272,13 @@ def _summary(stage: Stage) -> None:
     terminal.say()
     terminal.rule("what happened")
     terminal.table(
-        ("mail", "decision", "reason", "ticket", "severity", "mails sent"),
+        ("mail", "decision", "reason", "ticket, order", "severity", "mails sent"),
         (
             (
                 record.row["id"],
                 record.row["decision"],
                 record.row["reason"],
-                record.row["ticket"],
+                record.row["ticket"] or (record.receipt or {}).get("order"),
                 (record.receipt or {}).get("severity"),
                 ", ".join(e.notice for e in entries if e.cause == f"m{record.row['id']}" and e.state is State.SENT),
             )
@@ -274,6 +293,8 @@ def _summary(stage: Stage) -> None:
         f"{command} ticket set-customer EU-000006 it@acme.example",
         f"{command} ticket accept EU-000008",
         f"{command} message show 1",
+        f"{command} contract show SC-000001",
+        f"{command} web       (pages: open the link of the last invitation)",
         f"{command} queue list",
         f"{command} quarantine list",
         f"{command} account lookup 655906806",

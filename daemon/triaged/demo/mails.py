@@ -11,6 +11,7 @@ from email.utils import format_datetime
 
 COM = "partner-support@vendor.example"
 EU = "partner-support@eu.vendor.example"
+SELECT = "select@vendor.example"
 AUTHSERV = "mx.vendor.example"
 ADDED = "it@acme.example"  # what the reply fills in
 
@@ -38,7 +39,7 @@ def raw(letter: Letter, number: int, at: datetime, reply_to: str = "") -> bytes:
     domain = letter.sender.rpartition("@")[2].rstrip(">")
     verdict = f"dmarc=pass header.from={domain}" if letter.verified else f"dmarc=none header.from={domain}"
     thread = f"In-Reply-To: {reply_to}\r\nReferences: {reply_to}\r\n" if reply_to else ""
-    to = EU if letter.user == "partners-eu" else COM
+    to = {"partners-com": COM, "partners-eu": EU, "select": SELECT}[letter.user]
     head = (
         f"Return-Path: <{letter.sender.rpartition('<')[2].rstrip('>')}>\r\n"
         f"Authentication-Results: {AUTHSERV}; {verdict}\r\n"
@@ -75,6 +76,30 @@ Message-ID: <sent-long-ago@support.example>
 
 Bonjour,
 --b--
+"""
+
+_ORDER = """Bonjour,
+
+Merci d’enregistrer la commande ci-dessous.
+
+N° de bon de commande : PO-2026-118
+SKU : 994-000303
+Nombre de licences : 60
+
+Client final
+Nom : Claire Martin, Acme SA
+E-mail : claire.martin@acme.example
+Adresse : 12 rue de la Paix, 75002 Paris, France
+
+Revendeur
+Nom : Integra
+E-mail : contact@integra.example
+Adresse : 3 place Bellecour, 69002 Lyon, France
+
+Distributeur
+Nom : Nordlicht GmbH
+E-mail : hilfe@nordlicht.example
+Adresse : Am Sandtorkai 4, 20457 Hamburg, Deutschland
 """
 
 # Nested deeper than any honest mail: it must be put aside, and its sender told.
@@ -188,6 +213,21 @@ STORY: tuple[Letter, ...] = (
         "Fwd: Fwd: Fwd:",
         _MATRYOSHKA,
         content_type="multipart/mixed; boundary=b0",
+    ),
+    Letter(
+        "an order of 60 rooms: three confirmations, each its own, and a personal invitation to the customer alone",
+        "select",
+        "Paul Girard <contact@integra.example>",
+        "Commande PO-2026-118",
+        _ORDER,
+    ),
+    Letter(
+        "the invitation was lost: a new link to the same person, and the earlier one no longer works",
+        "select",
+        "Anke Voss <hilfe@nordlicht.example>",
+        "Einladung verloren",
+        "Guten Tag,\n\nunser Kunde findet die Einladung zu Bestellung PO-2026-118 nicht mehr.\n"
+        "Bitte senden Sie sie erneut.\n\nMit freundlichen Grüßen\nAnke Voss\n",
     ),
 )
 

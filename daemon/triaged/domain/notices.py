@@ -151,6 +151,7 @@ class Facts:
     repeated: bool = False  # the same confirmation once more
     problems: tuple[FindingFacts, ...] = ()
     warnings: tuple[FindingFacts, ...] = ()
+    positions: int = 0  # lines of the order, with order_problems: several are asked for again together
     skus: tuple[tuple[str, str, int], ...] = ()  # (SKU, service, years) that may be ordered, with order_problems
     countries: tuple[CountryNote, ...] = ()
     spares: SparesFacts | None = None

@@ -247,8 +247,8 @@ def check(draft: Draft, around: Surroundings) -> Checked:
     found = _Found()
     if not draft.po_number:
         found.problem("po_number", Code.MISSING)
-    elif len(draft.po_number) > 64:
-        found.problem("po_number", Code.INVALID, draft.po_number[:64])
+    elif len(draft.po_number) > 64 or CONTRADICTION in draft.po_number:
+        found.problem("po_number", Code.INVALID, draft.po_number[:200])
     positions = _positions(draft, around.catalogue, found)
     parties = {role: _party(role, draft.party(role), around, found) for role in Role}
     _own_address(parties, around, found)
@@ -298,7 +298,7 @@ def _position(line: DraftLine, catalogue: Catalogue, found: _Found) -> Iterator[
     licences = _licences(line.licences, found)
     if sku is None:
         return
-    if line.years and _number(line.years) not in (None, sku.years):
+    if line.years and _years(line.years) not in (None, sku.years):
         found.problem("sku", Code.CONFLICT, f"{line.sku}: {line.years}")
     named = service_of(line.service)
     if named and named is not sku.service:
@@ -326,13 +326,27 @@ def _number(written: str) -> int | None:
     return int(re.sub(r"\D", "", match[1])) if match else None
 
 
+_MONTHS = re.compile(r"\W{0,3}(?:mois|monate?n?|months?|mths?)\b", re.IGNORECASE)
+
+
+def _years(written: str) -> int | None:
+    """The term in whole years: `3 ans`, `3 Jahre (36 Monate)`, `36 months`; None for anything else."""
+    match = re.match(r"\D{0,20}(\d{1,3})(?![\d.,]*\d)", written.strip())
+    if match is None:
+        return None
+    number = int(match[1])
+    if _MONTHS.match(written.strip()[match.end() :]):
+        return number // 12 if number % 12 == 0 else None
+    return number
+
+
 def service_of(written: str) -> ServiceType | None:
     """The service type that a text names; None for several or none."""
     words = folded(written)
     named = {
         ServiceType.SELECT: re.search(r"\bselect\b", words),
-        ServiceType.SYNCPLUS: re.search(r"\bsync ?plus\b|\bsync\b", words),
-        ServiceType.WARRANTY: re.search(r"\bwarranty\b|\bgarantie|\bgarantieverlangerung|\bextension", words),
+        ServiceType.SYNCPLUS: re.search(r"\bsync ?plus\b", words) or re.search(r"\bsync *\+", written.casefold()),
+        ServiceType.WARRANTY: re.search(r"\bwarrant(?:y|ies)\b|\bgaranti|garantie", words),
     }
     kinds = [kind for kind, match in named.items() if match]
     return kinds[0] if len(kinds) == 1 else None
@@ -341,6 +355,8 @@ def service_of(written: str) -> ServiceType | None:
 def _party(role: Role, written: Party, around: Surroundings, found: _Found) -> Party:
     if not written.name:
         found.problem(f"{role}_name", Code.MISSING)
+    elif CONTRADICTION in written.name or not re.search(r"[^\W\d_]", written.name):
+        found.problem(f"{role}_name", Code.INVALID, written.name)
     address = around.valid(written.email) if written.email else None
     if not written.email:
         found.problem(f"{role}_email", Code.MISSING)
@@ -348,9 +364,15 @@ def _party(role: Role, written: Party, around: Surroundings, found: _Found) -> P
         found.problem(f"{role}_email", Code.INVALID, written.email)
     if not written.address:
         found.problem(f"{role}_address", Code.MISSING)
-    elif len(folded(written.address)) < 6 or " " not in folded(written.address):
+    elif CONTRADICTION in written.address or not _is_postal(written.address):
         found.problem(f"{role}_address", Code.INVALID, written.address)
     return Party(written.name, address or "", written.address)
+
+
+def _is_postal(address: str) -> bool:
+    """Two words at least, none of them a mail address: enough to tell an address from a slip."""
+    words = folded(address)
+    return len(words) >= 6 and " " in words and "@" not in address
 
 
 def _own_address(parties: dict[Role, Party], around: Surroundings, found: _Found) -> None:

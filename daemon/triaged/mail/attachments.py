@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from triaged.domain.errors import PermanentError
 from triaged.domain.message import Attachment, Line, Passage, Place
 from triaged.mail import bodies, mime, sheets, text, words
 
@@ -150,6 +151,17 @@ def kind(part: mime.Part) -> str:
         return _ENDINGS.get(ending, "")
     by_type = _KINDS.get(part.content_type, "text" if part.content_type.startswith("text/") else "")
     return _ENDINGS.get(ending, by_type) if by_type == "text" else by_type
+
+
+def lines_of(file_name: str, content: bytes) -> list[str]:
+    """The readable lines of a file on disk, by its ending, as those of an attachment of that name."""
+    part = mime.Part("application/octet-stream", {}, "attachment", file_name, "8bit", content, 0, len(content))
+    found, note = lines(part, len(content)) if kind(part) else ([], "")
+    if not any(found):
+        raise PermanentError(
+            f"{file_name}: {note or 'nothing in it can be read'}; give a .csv, .xlsx, .txt, .html or .eml"
+        )
+    return found
 
 
 def lines(part: mime.Part, limit: int) -> tuple[list[str], str]:

@@ -4,7 +4,7 @@
 must say together in rules.py.
 """
 
-from triaged.settings.fields import is_loopback
+from triaged.settings.fields import endpoint, is_loopback
 from triaged.settings.model import (
     Database,
     Directory,
@@ -16,6 +16,7 @@ from triaged.settings.model import (
     Settings,
     Smtp,
     Trust,
+    Web,
 )
 from triaged.settings.problems import ConfigurationError, Problem
 from triaged.settings.reading import load
@@ -36,6 +37,8 @@ __all__ = [
     "Settings",
     "Smtp",
     "Trust",
+    "Web",
+    "endpoint",
     "is_loopback",
     "load",
     "shipped",

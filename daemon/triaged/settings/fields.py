@@ -136,6 +136,26 @@ def _is_web(value: str) -> bool:
     return secure and bool(parts.hostname) and not any(character.isspace() for character in value)
 
 
+def endpoint(value: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8080` or `[::1]:8080`. Raises ValueError."""
+    host, colon, port = value.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not bare or (":" in bare) != (bare != host) or not re.fullmatch(r"\d{1,5}", port):
+        raise ValueError(value)
+    if not 0 < int(port) <= 65_535:
+        raise ValueError(value)
+    return bare, int(port)
+
+
+def _endpoint(value: str) -> str:
+    try:
+        host, _port = endpoint(value) if value else ("localhost", 0)
+        _host(host)
+    except (ValueError, PydanticCustomError):
+        raise refusal("not a place to listen", 'write host and port, like "127.0.0.1:8080" or "[::1]:8080"') from None
+    return value
+
+
 def _path(value: object, info: ValidationInfo) -> Path:
     if isinstance(value, Path):
         return value
@@ -193,6 +213,7 @@ def _text(value: str) -> str:
 Text = Annotated[str, AfterValidator(_text)]
 Whole = StrictInt
 Count = Annotated[StrictInt, Field(ge=1)]
+Hops = Annotated[StrictInt, Field(ge=0, le=9)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 Flag = StrictBool
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -215,6 +236,7 @@ CountryCode = Annotated[
     _matching(_COUNTRY, "not a country code", 'write its two letters of ISO 3166 in capitals, like "CH" (GB, not UK)'),
 ]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Location = Annotated[str, AfterValidator(_location)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]

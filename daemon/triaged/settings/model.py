@@ -17,6 +17,7 @@ from triaged.domain.message import House
 from triaged.domain.order_words import OrderWords
 from triaged.domain.policy import Policy
 from triaged.domain.references import Vocabulary
+from triaged.domain.verb_words import VerbWords
 from triaged.settings import fields
 from triaged.settings.secret import Secret
 
@@ -138,6 +139,15 @@ class Directory:
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
+class Web:
+    """Where `triaged web` listens; empty = where `public_url` is, if that is on this machine, else 127.0.0.1:8080.
+    `proxies`: how many of our own stand in front, each of which adds one address to X-Forwarded-For."""
+
+    listen: fields.Endpoint = ""
+    proxies: fields.Hops = 0
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
 class TriagedFile:
     """The whole of triaged.toml, key by key."""
 
@@ -151,6 +161,7 @@ class TriagedFile:
     limits: Limits = field(default_factory=Limits)
     log: Log = field(default_factory=Log)
     directory: Directory = field(default_factory=Directory)
+    web: Web = field(default_factory=Web)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -168,9 +179,11 @@ class Settings:
     limits: Limits
     log: Log
     directory: Directory
+    web: Web
     policy: Policy
     vocabulary: Vocabulary
     order_words: OrderWords
+    verb_words: VerbWords
     catalogue: Catalogue
     house: House
     warnings: tuple[str, ...] = ()

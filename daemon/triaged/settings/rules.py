@@ -24,6 +24,7 @@ def check(
     _transport(file, report)
     _relay_login(file, report)
     _desks_have_senders(file, report)
+    _links_have_a_base(file, report)
     _trust(file, report)
     _bounces(file, report)
     _kept_private(file, inline, report)
@@ -94,6 +95,17 @@ def _desks_have_senders(file: Document, report: Report) -> None:
     for desk in sorted(needed - set(senders) if isinstance(senders, dict) and "senders" in file.tree else ()):
         fix = f"add a [senders.{desk}] table with name and address: the From of that desk's mails"
         report.problem(file, ("senders", desk), "missing, and a mailbox has this desk", fix)
+
+
+def _links_have_a_base(file: Document, report: Report) -> None:
+    """A contracts desk invites people to pages: without their address it could invite nobody (row C4)."""
+    desks = {_text(mailbox, "desk") for _, mailbox in _tables(file.tree, "mailbox")}
+    for service in _table(file.tree, "service"):
+        if "contracts" in desks and not service.get("public_url"):
+            fix = (
+                'add public_url = "https://portal.example": where people reach `triaged web`; invitation links begin so'
+            )
+            report.problem(file, ("service", "public_url"), "missing, and a mailbox has desk = contracts", fix)
 
 
 def _trust(file: Document, report: Report) -> None:

@@ -3,29 +3,18 @@
 Each is one transaction: the change, its event, the mails that it owes.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from triaged.adapters.db import engine, tickets
+from triaged.adapters.db import tickets
 from triaged.adapters.db.engine import Session
 from triaged.adapters.db.models import Ticket
 from triaged.desks import correspondence, support
-from triaged.desks.case import Desk
+from triaged.desks.bureau import Bureau
 from triaged.domain import commitments
 from triaged.domain import ticket as rules
 from triaged.domain.decision import Decision
 from triaged.domain.errors import PermanentError
-
-
-@dataclass(frozen=True, slots=True)
-class Bureau:
-    """Where associates work: the database, the desk, the post; `actor` is who acts."""
-
-    database: engine.Database
-    desk: Desk
-    post: correspondence.Post
-    actor: str
 
 
 def set_customer(bureau: Bureau, number: str, address: str, now: datetime) -> Decision:

@@ -11,16 +11,18 @@ from functools import partial
 from typing import Any, TypeVar
 
 from triaged import log
-from triaged.adapters.db import casebook, engine, ledger, tickets
+from triaged.adapters.db import casebook, engine, ledger, orders, tickets
 from triaged.adapters.db.casebook import Work
+from triaged.adapters.db.contract_models import row_id
 from triaged.adapters.db.engine import Session
-from triaged.desks import correspondence, support
+from triaged.desks import contracts, correspondence, placing, reception, support
 from triaged.desks.case import Desk, Mail
 from triaged.domain import commitments, references
 from triaged.domain import ticket as ticket_rules
 from triaged.domain.decision import Decision, Reason, Sender, Step, Verdict
 from triaged.domain.errors import TransientError
 from triaged.domain.message import Authentication, Message
+from triaged.domain.notices import NoticeName
 from triaged.mail import identity, mime, reader, senders, threads
 from triaged.settings import Mailbox
 
@@ -185,13 +187,21 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
     """Decide one mail and write everything that follows from it."""
     work, message = read.work, read.mail.message
     twin = casebook.twin(session, work, message.message_id, read.content)
-    decision = _again(session, office, read, twin) if twin else support.consider(read.mail, office.desk, session)
-    ticket_id = None
+    considered = _again(session, office, read, twin) if twin else reception.consider(read.mail, office.desk, session)
+    decision, ticket_id = considered.decision, None
     if decision.verdict is Verdict.TICKET:
         decision, ticket_id = _open(session, office, read, decision, now)
     elif decision.verdict is Verdict.UPDATE:
         ticket_id = _add(session, office, read, decision, now)
-    correspondence.owe(session, office.post, decision.notices, decision.ticket, _cause(office, read, ticket_id), now)
+    elif considered.work is not None:
+        decision = contracts.carry_out(_books(session, office, read, decision, now), considered)
+    cause = replace(_cause(office, read, ticket_id), **_subject_of(decision))
+    invited = [notice for notice in decision.notices if notice.name is NoticeName.INVITATION]  # these are owed already
+    owed = [notice for notice in decision.notices if notice not in invited]
+    told = correspondence.owe(session, office.post, owed, decision.ticket, cause, now)
+    if considered.work is not None:
+        titled = tuple(correspondence.titled(office.post, notice) for notice in invited)
+        decision = replace(decision, notices=told + titled)
     casebook.decided(
         session,
         work.id,
@@ -207,8 +217,25 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
     return decision
 
 
-def _again(session: Session, office: Office, read: Read, twin: casebook.Twin) -> Decision:
+def _books(session: Session, office: Office, read: Read, decision: Decision, now: datetime) -> placing.Books:
+    """Where the contracts desk writes what this mail decided."""
+    actor = decision.sender.address if decision.sender else "triaged"
+    return placing.Books(session, office.desk, office.post, actor, now, _cause(office, read, None), read.work.id)
+
+
+def _subject_of(decision: Decision) -> dict[str, Any]:
+    """What the mails of a decision are about, so that an answer finds it: the order, else its only contract."""
+    contract = row_id(decision.contracts[0], "SC") if decision.contracts else None
+    number = decision.order or (decision.contracts[0] if len(decision.contracts) == 1 else "")
+    asker = decision.sender.address if decision.sender and decision.verdict in (Verdict.ORDER, Verdict.REQUEST) else ""
+    return {"number": number, "contract_id": contract, "asker": asker}
+
+
+def _again(session: Session, office: Office, read: Read, twin: casebook.Twin) -> contracts.Considered:
     """The same mail as an earlier one: nothing, unless the first copy waits because nobody vouched for it."""
+    ordered = orders.waiting(session, twin.id)
+    if ordered is not None and read.mail.authentication.passed:
+        return contracts.vouched(reception.consider(read.mail, office.desk, session), ordered)
     waiting = tickets.by_number(session, twin.ticket) if twin.ticket else None
     if (
         waiting is not None
@@ -216,7 +243,11 @@ def _again(session: Session, office: Office, read: Read, twin: casebook.Twin) ->
         and waiting.reason == Reason.UNAUTHENTICATED_SENDER  # no associate has set its customer since
         and read.mail.authentication.passed
     ):
-        return support.vouched(read.mail, waiting, office.desk, session)
+        return contracts.Considered(support.vouched(read.mail, waiting, office.desk, session))
+    return contracts.Considered(_duplicate(read, twin))
+
+
+def _duplicate(read: Read, twin: casebook.Twin) -> Decision:
     mailbox, sender = read.mail.mailbox, read.mail.message.sender
     return Decision(
         Verdict.DUPLICATE,
@@ -337,9 +368,21 @@ def _announce(log_id: str, receipt: dict[str, Any], delay: float, **more: object
         licences=receipt["licences"],
         via=account.get("via"),
         missing=",".join(receipt["missing"]) or None,
+        **_of_contracts(receipt),
         delay=max(0.0, delay),
         **more,
     )
+
+
+def _of_contracts(receipt: dict[str, Any]) -> dict[str, str]:
+    """What only decisions of the contracts desk have."""
+    said = {
+        "order": receipt.get("order"),
+        "contracts": ",".join(receipt.get("contracts") or ()),
+        "problems": ",".join(f"{p['field']}:{p['code']}" for p in receipt.get("problems") or ()),
+        "refused": receipt.get("refused"),
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def announce_again(office: Office) -> int:

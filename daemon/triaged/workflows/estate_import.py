@@ -45,6 +45,7 @@ class _Run:
     changed: list[str] = field(default_factory=list)
     unchanged: int = 0
     sums: dict[int, Estate] = field(default_factory=dict)
+    groups: dict[tuple[str, str], estate.Group | None] = field(default_factory=dict)  # customer and site as written
 
     def problem(self, column: str, found: str, fix: str) -> None:
         self.problems.append(Problem(self.line, column, found, fix))
@@ -121,7 +122,8 @@ def _unit(run: _Run, room: Room, unit: Unit) -> bool:
         if not product or bought is None:
             run.problem("devices", unit.serial, "this device is not known yet: write serial|product|purchase date")
             return False
-        row, what = _put(run, room.customer_id, DeviceRecord(unit.serial, product, bought, ""), "devices")
+        record = DeviceRecord(unit.serial, product, bought, "")
+        row, what = _put(run, row, room.customer_id, record, "devices")
     return row is not None and (_stand(run, row, room, "devices") or bool(what))
 
 
@@ -133,7 +135,7 @@ def _device(run: _Run, record: DeviceRecord) -> None:
     if record.room and room is None:
         run.problem("room", record.room, "there is no such room in this account: `triaged room add` makes it")
         return
-    row, what = _put(run, place[0], record, "serial")
+    row, what = _put(run, rooms.device_of(run.session, record.serial), place[0], record, "serial")
     moved = row is not None and "room" in run.columns and _stand(run, row, room, "room")
     run.did(record.key, what or ("changed" if moved else ""))
 
@@ -143,6 +145,12 @@ def _extension(run: _Run, record: ExtensionRecord) -> None:
 
 
 def _group(run: _Run, name: str, site: str) -> estate.Group | None:
+    if (known := run.groups.get((name, site))) is None:
+        known = run.groups[name, site] = _found_group(run, name, site)
+    return known
+
+
+def _found_group(run: _Run, name: str, site: str) -> estate.Group | None:
     customer = rooms.customer_named(run.session, name)
     if customer is None:
         run.problem("customer", name, "no such customer, or several alike: `triaged customer import` brings it in")
@@ -155,9 +163,10 @@ def _group(run: _Run, name: str, site: str) -> estate.Group | None:
     return customer.id, found
 
 
-def _put(run: _Run, customer_id: int, record: DeviceRecord, column: str) -> tuple[Device | None, str]:
-    """The device as a row, in the catalogue's spelling; None where it cannot be."""
-    row = rooms.device_of(run.session, record.serial)
+def _put(
+    run: _Run, row: Device | None, customer_id: int, record: DeviceRecord, column: str
+) -> tuple[Device | None, str]:
+    """The device as the record says, in the catalogue's spelling; None where it cannot be."""
     if row is not None and row.customer_id != customer_id:
         owner = run.session.get(Customer, row.customer_id)
         run.problem(column, record.serial, f"it is registered for {owner.name if owner else 'another customer'}")
@@ -170,7 +179,7 @@ def _put(run: _Run, customer_id: int, record: DeviceRecord, column: str) -> tupl
         run.problem("purchased_on" if column == "serial" else column, f"{record.purchased_on}", "it is in the future")
         return None, ""
     unit = DeviceRecord(record.serial, product, record.purchased_on, record.customer)
-    return rooms.put_device(run.session, customer_id, unit)
+    return rooms.put_device(run.session, row, customer_id, unit)
 
 
 def _stand(run: _Run, row: Device, room: Room | None, column: str) -> bool:

@@ -214,18 +214,18 @@ def listed(session: Session, ids: Collection[int] | None = None, state: str = ""
         query = query.where(ContractRow.id.in_(ids))
     if state:
         query = query.where(ContractRow.state == state)
-    return [_record(row, name) for row, name in session.execute(query).tuples()]
+    return [_record(row, name) for row, name in session.execute(query)]
 
 
 def of_order(session: Session, order_id: int) -> list[ContractRecord]:
-    rows = session.execute(_query().where(ContractRow.order_id == order_id)).tuples()
+    rows = session.execute(_query().where(ContractRow.order_id == order_id))
     return [_record(row, name) for row, name in rows]
 
 
 def of_group(session: Session, customer_id: int, site: str) -> list[ContractRecord]:
     """Every contract of a group of contracts (row C9)."""
     where = (ContractRow.customer_id == customer_id, ContractRow.site == site)
-    return [_record(row, name) for row, name in session.execute(_query().where(*where)).tuples()]
+    return [_record(row, name) for row, name in session.execute(_query().where(*where))]
 
 
 def record(session: Session, row: ContractRow) -> ContractRecord:
@@ -302,7 +302,7 @@ def of_party(session: Session, address: str, partner: str, domains: Collection[s
     people = _people(session, address)
     invited = set(session.scalars(sqlalchemy.select(Invitation.contract_id).where(Invitation.recipient == address)))
     wanted = sqlalchemy.or_(_concerns(address, partner, domains, people), ContractRow.id.in_(invited))
-    found = session.execute(_query().where(wanted)).tuples()
+    found = session.execute(_query().where(wanted))
     return [_standing(_record(row, name), address, partner, domains, people, invited) for row, name in found]
 
 

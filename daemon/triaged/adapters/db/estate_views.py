@@ -228,14 +228,15 @@ def places(session: Session, members: Collection[int]) -> frozenset[str]:
 def extensions(session: Session, catalogue: Catalogue, customer_id: int | None = None) -> list[ExtensionView]:
     """Every extension, or those that have to do with a customer: its orders name it, or its device has the serial
     number. Each with the reason why it does not stand, if it does not (row C10)."""
-    named, owners = _Named(session), _owners(session)
-    rows = session.scalars(sqlalchemy.select(Extension).order_by(Extension.serial, Extension.purchased_on))
-    found = [_extension(row, named.customer(row), owners.get(row.serial), catalogue) for row in rows]
+    query = sqlalchemy.select(Extension, Device).outerjoin(Device, Device.serial == Extension.serial)
+    found = _matched(session, catalogue, query)
     return [one for one in found if customer_id in (None, one.customer_id, one.device_customer_id)]
 
 
-def _owners(session: Session) -> dict[str, Device]:
-    return {row.serial: row for row in session.scalars(sqlalchemy.select(Device))}
+def _matched(session: Session, catalogue: Catalogue, query: Any) -> list[ExtensionView]:
+    rows = session.execute(query.order_by(Extension.serial, Extension.purchased_on)).all()
+    named = _Named(session) if rows else None
+    return [_extension(row, named.customer(row), device, catalogue) for row, device in rows] if named else []
 
 
 def _extension(row: Extension, whose: int | None, device: Device | None, catalogue: Catalogue) -> ExtensionView:
@@ -323,8 +324,11 @@ class _Books:
 
     def _standing(self) -> dict[str, list[Cover]]:
         """The extensions that cover a device, by serial number."""
+        query = sqlalchemy.select(Extension, Device).join(Device, Device.serial == Extension.serial)
+        if self.members is not None:
+            query = query.where(Device.customer_id.in_(self.members))
         found: dict[str, list[Cover]] = defaultdict(list)
-        for one in extensions(self.session, self.catalogue):
+        for one in _matched(self.session, self.catalogue, query):
             if not one.reason:
                 last = terms_of.last_day(one.purchased_on, one.years)
                 found[one.serial].append(Cover(one.purchased_on, last))

@@ -145,6 +145,11 @@ def _hours(window: timedelta) -> str:
     return f"{window / timedelta(hours=1):g} h"
 
 
+def owed_for(session: Session, cause: str) -> int:
+    """How many mails this cause has owed so far."""
+    return session.scalar(sqlalchemy.select(sqlalchemy.func.count()).where(Outbox.cause == cause)) or 0
+
+
 # Sending
 
 
@@ -395,11 +400,19 @@ class Entry:
 
 
 def entries(
-    session: Session, states: Collection[State] = tuple(State), ticket: str = "", limit: int = 1000
+    session: Session,
+    states: Collection[State] = tuple(State),
+    ticket: str = "",
+    limit: int = 1000,
+    contract: int | None = None,
 ) -> tuple[Entry, ...]:
-    """Rows in these states, of one ticket if named, in the order they were owed; the newest `limit` of them."""
+    """Rows in these states, of one ticket or contract if named, in the order they were owed; the newest `limit`."""
     query = _entry_query().where(Outbox.state.in_(states)).order_by(Outbox.id.desc()).limit(limit)
-    found = session.execute(query.where(Ticket.number == ticket) if ticket else query)
+    if ticket:
+        query = query.where(Ticket.number == ticket)
+    if contract is not None:
+        query = query.where(Outbox.contract_id == contract)
+    found = session.execute(query)
     return tuple(reversed([_entry(row) for row in found.mappings()]))
 
 

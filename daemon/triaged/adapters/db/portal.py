@@ -132,7 +132,7 @@ class PersonRecord:
 def groups(session: Session, address: str) -> list[Group]:
     """What this person may see, by customer's name, the global account first."""
     query = sqlalchemy.select(Person, Customer.name).join(Customer, Customer.id == Person.customer_id)
-    found = session.execute(query.where(Person.address == address).order_by(Customer.name, Person.site)).tuples()
+    found = session.execute(query.where(Person.address == address).order_by(Customer.name, Person.site))
     return [Group(person.id, person.customer_id, name, person.site, Access(person.access)) for person, name in found]
 
 

@@ -160,9 +160,9 @@ def put_room(session: Session, group: Group, record: RoomRecord, columns: Collec
     return row, _changed(row, {name: value for name, value in values.items() if name in columns})
 
 
-def put_device(session: Session, customer_id: int, unit: DeviceRecord) -> tuple[Device, str]:
-    """The device of a record whose product is in the catalogue's spelling; where it stands is another matter."""
-    row = device_of(session, unit.serial)
+def put_device(session: Session, row: Device | None, customer_id: int, unit: DeviceRecord) -> tuple[Device, str]:
+    """The device of a record whose product is in the catalogue's spelling; where it stands is another matter. `row`:
+    the one that is there already."""
     values = {"product": unit.product, "purchased_on": unit.purchased_on}
     if row is None:
         row = Device(serial=unit.serial, customer_id=customer_id, **values)
