@@ -69,43 +69,47 @@ def contracts(web: Web, visit: Visit) -> Response:
     return web.page(visit, "contracts", here=here, account=account, current="contracts")
 
 
-def people(web: Web, visit: Visit) -> Response:
+def people(web: Web, visit: Visit, then: str = "") -> Response:
     """GET /people"""
-    return _people(web, visit)
+    done = next((change for change in stories.DONE if change == then), None)
+    return _people(web, visit, done)
 
 
 def name(web: Web, visit: Visit) -> Response:
     """POST /people/name"""
-    person = visit.form.get("address", "")
     access = Access.ADMIN if visit.form.get("access") == Access.ADMIN else Access.READER
-    group, locale = _number(visit.form.get("group", "")), web.locale(visit)
-    change = stories.name(web.portal, visit.session, group, person, access, locale, visit.now)
-    return _people(web, visit, change, person)
+    group, typed = _number(visit.form.get("group", "")), visit.form.get("address", "")
+    change = stories.name(web.portal, visit.session, group, typed, access, web.locale(visit), visit.now)
+    return _changed(web, visit, change)
 
 
 def remove(web: Web, visit: Visit) -> Response:
     """POST /people/remove"""
-    person = visit.form.get("address", "")
-    change = stories.remove(web.portal, visit.session, _number(visit.form.get("group", "")), person, visit.now)
-    return _people(web, visit, change, person)
+    group, typed = _number(visit.form.get("group", "")), visit.form.get("address", "")
+    return _changed(web, visit, stories.remove(web.portal, visit.session, group, typed, visit.now))
 
 
-def _people(web: Web, visit: Visit, change: Change | None = None, person: str = "") -> Response:
+def _changed(web: Web, visit: Visit, change: Change) -> Response:
+    """What was done is told on a page that can be loaded again without doing it again."""
+    return web.to(f"/people?then={change}") if change in stories.DONE else _people(web, visit, change)
+
+
+def _people(web: Web, visit: Visit, change: Change | None) -> Response:
     account = stories.teams(web.portal, visit.session, visit.now)
     if account is None:  # signed out meanwhile, or took himself out
         return web.to("/sign-in?then=first")
     done = change in stories.DONE
-    status = HTTPStatus.OK if change is None or done else HTTPStatus.UNPROCESSABLE_ENTITY
     return web.page(
         visit,
         "people",
-        status,
+        HTTPStatus.OK if change is None or done else HTTPStatus.UNPROCESSABLE_ENTITY,
         here=f"{web.base}/people",
         account=account,
         current="people",
         change=change,
         done=done,
-        person=person.strip(),
+        person="" if done else visit.form.get("address", "").strip(),
+        group=_number(visit.form.get("group", "")),
     )
 
 

@@ -64,7 +64,7 @@ def build(app: App, *, clock: Clock = _now, limits: Limits | None = None) -> Sta
             post("/sign-in/code", account.enter),
             post("/sign-out", account.sign_out),
             get("/contracts", account.contracts),
-            get("/people", account.people),
+            get("/people", account.people, "then"),
             post("/people/name", account.name),
             post("/people/remove", account.remove),
         ],
