@@ -87,7 +87,7 @@ SKU : 994-000303
 Nombre de licences : 60
 
 Client final
-Nom : Claire Martin, Acme SA
+Nom : Acme SA
 E-mail : claire.martin@acme.example
 Adresse : 12 rue de la Paix, 75002 Paris, France
 

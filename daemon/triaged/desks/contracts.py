@@ -227,7 +227,12 @@ def _answers(work: Granted | Refused, reading: _Reading, session: Session) -> tu
     one = reading.one
     settings = one.desk.settings
     invited = tuple(
-        letters.invitation(letters.place_of(work.contracts[0], settings), settings, person, locale_of(reading, work))
+        letters.invitation(
+            letters.place_of(work.contracts[0], settings),
+            settings,
+            person,
+            placing.language(session, work.contracts[0], person),
+        )
         for person, _access in (work.recipients if isinstance(work, Granted) else ())
     )
     cancelled: tuple[Notice, ...] = ()
@@ -344,7 +349,7 @@ def _steps(reading: _Reading) -> tuple[Step, ...]:
     found = ", ".join(f"{field} ({where})" for field, where in reading.draft.where)
     asked = reading.asked
     steps = [Step("order", f"read {found}")] if found else []
-    if asked.verb or asked.because:
+    if (asked.verb or asked.because) and not reading.is_order:
         steps.append(Step("verb", f"{asked.verb or 'none'}: {asked.because}"))
     if reading.completes:
         steps.append(Step("order", f"completes {order_number(reading.completes)}"))

@@ -31,11 +31,20 @@ def invite(
     resent: bool,
     now: datetime,
     cause: Cause | None,
+    asked_by: str = "",
 ) -> int:
     """Owe the next invitation of this person and its mail; what was sent before stops working. `cause` is the mail that
     asked for it, None where it came by the pages. Returns the invitation's row."""
     row = invitations.owe(
-        session, contract, recipient, access=access, locale=locale, now=now, named_by=named_by, resent=resent
+        session,
+        contract,
+        recipient,
+        access=access,
+        locale=locale,
+        now=now,
+        named_by=named_by,
+        resent=resent,
+        asked_by=asked_by,
     )
     facts = Facts(
         timezone=contract.timezone,

@@ -162,7 +162,7 @@ def _invite(
     access: Access,
     *,
     named_by: str = "",
-    resent: bool = False,
+    asked_by: str = "",
 ) -> int:
     return inviting.invite(
         books.session,
@@ -172,7 +172,8 @@ def _invite(
         access=access,
         locale=locale,
         named_by=named_by,
-        resent=resent,
+        resent=bool(asked_by),
+        asked_by=asked_by,
         now=books.now,
         cause=letters.about(books.cause, about),
     )
@@ -183,9 +184,21 @@ def _invite(
 
 def resend(books: Books, about: ContractRecord, recipient: str, access: Access, named_by: str) -> None:
     """The invitation once more: the earlier link stops working and says which mail replaced it (row C7)."""
-    latest = invitations.latest(books.session, about.id, recipient)
-    locale = latest.locale if latest else about.locale
-    _invite(books, about, recipient, locale, access, named_by=named_by, resent=True)
+    _invite(
+        books,
+        about,
+        recipient,
+        language(books.session, about, recipient),
+        access,
+        named_by=named_by,
+        asked_by=books.actor,
+    )
+
+
+def language(session: Session, about: ContractRecord, recipient: str) -> str:
+    """In which language this person was invited before, else the contract's."""
+    latest = invitations.latest(session, about.id, recipient)
+    return latest.locale if latest else about.locale
 
 
 def add(books: Books, about: ContractRecord, person: str, access: Access, named_by: str) -> None:

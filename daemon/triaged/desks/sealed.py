@@ -88,7 +88,7 @@ class Seals:
             replaces=row.generation > 1,
             named_by=row.named_by or "",
             access=row.access,
-            requested=row.resent,
+            requested=row.asked_by == row.recipient,
         )
 
     def _code(self, session: Session, number: int, now: datetime) -> Notice | str:

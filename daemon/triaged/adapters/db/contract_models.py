@@ -172,6 +172,7 @@ class Invitation(Base):
     locale: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime]
     resent: Mapped[bool] = mapped_column(Boolean, default=False)  # counts for the three a day
+    asked_by: Mapped[str | None]  # who asked for the resend by mail
     sent_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]  # set when the mail is claimed for sending
     accepted_at: Mapped[datetime | None]

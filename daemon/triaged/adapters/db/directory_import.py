@@ -64,7 +64,8 @@ def import_customers(
 
     A site that has contracts stays, as they spell it: their licence balance hangs on it. Raises PermanentError where a
     customer would go that has contracts, rooms or people."""
-    kept = [_with_sites(session, record, country_of) for record in records]
+    used = _sites_in_use(session)
+    kept = [_with_sites(record, used.get(customer.spelling(record.name), ()), country_of) for record in records]
     diff = _import(session, directory.CUSTOMERS, kept, replace, dry_run, removable=_nothing_hangs_on)
     if not dry_run:
         names = [record.name for record in kept]
@@ -168,12 +169,18 @@ def _fill(session: Session, part: Part, lists: dict[int, Any]) -> None:
 # Customers: what hangs on them
 
 
-def _with_sites(session: Session, record: CustomerRecord, country_of: postal.CountryOf) -> CustomerRecord:
+def _sites_in_use(session: Session) -> dict[str, tuple[str, ...]]:
+    """The sites that contracts have, by the customer's name."""
+    asked = sqlalchemy.select(Customer.name, Contract.site).distinct().join(Contract).where(Contract.site != "")
+    used: dict[str, tuple[str, ...]] = {}
+    for name, site in session.execute(asked):
+        key = customer.spelling(name)
+        used[key] = (*used.get(key, ()), site)
+    return used
+
+
+def _with_sites(record: CustomerRecord, used: tuple[str, ...], country_of: postal.CountryOf) -> CustomerRecord:
     """`record` with the sites of its contracts in the spelling that these have."""
-    mine = Customer.folded == customer.name_key(record.name)
-    asked = sqlalchemy.select(Customer.name, Contract.site).distinct().join(Contract).where(mine, Contract.site != "")
-    spelled = customer.spelling(record.name)
-    used = sorted(site for name, site in session.execute(asked) if customer.spelling(name) == spelled)
     others = [site for site in record.sites if not any(postal.same(site, one, country_of) for one in used)]
     return dataclasses.replace(record, sites=(*used, *others)) if used else record
 

@@ -64,6 +64,7 @@ def owe(
     now: datetime,
     named_by: str = "",
     resent: bool = False,
+    asked_by: str = "",
 ) -> Invitation:
     """The next generation for this person: what was sent before is replaced by it."""
     before = list(session.scalars(_of(contract.id, recipient)))
@@ -80,6 +81,7 @@ def owe(
         locale=locale,
         created_at=now,
         resent=resent,
+        asked_by=asked_by or None,
     )
     session.flush()
     session.add(row)
