@@ -316,6 +316,13 @@ def test_mixed_services_and_a_conflict_are_explained() -> None:
     assert "Aucun contrat n’a été créé" not in french("problems_conflict")
     assert "Aucun contrat n’a été créé et aucune invitation n’est partie." in french("problems")
     assert "Une seule réponse suffit" in french("problems")
+    for situation, listed in (("problems", True), ("problems_conflict", False), ("problems_no_number", False)):
+        assert ("994-000311" in french(situation)) is listed
+
+
+def test_two_values_for_one_field_are_both_told() -> None:
+    both = (FindingFacts("licences", Code.INVALID, "40 ≠ 50"),)
+    assert "Reçu : 40 ≠ 50 Attendu : une seule valeur" in french("problems", problems=both)
 
 
 def block(text: str) -> list[str]:
@@ -366,6 +373,14 @@ def test_an_invitation_s_address_is_shown_only_where_it_is_given() -> None:
     assert "l’accès suivant : lecture seule" in french("added")
     assert "@" not in french("resent_for_reseller")
     assert "le client seul la reçoit" in french("resent_for_reseller")
+
+
+def test_a_partner_is_not_sent_to_a_portal_that_is_not_his() -> None:
+    assert gallery.PORTAL in french("refused_already_accepted")
+    told_reseller = french("refused_already_accepted", party="reseller")
+    assert gallery.PORTAL not in told_reseller
+    assert "Le client se connecte quand il le souhaite" in told_reseller
+    assert gallery.PORTAL not in french("status_for_reseller")
 
 
 def test_a_refusal_that_is_too_late_names_the_last_day() -> None:

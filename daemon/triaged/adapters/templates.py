@@ -470,6 +470,7 @@ _CHANGES: dict[NoticeName, tuple[dict[str, Any], ...]] = {
     ),
     NoticeName.REQUEST_REFUSED: (
         *({"refusal": refusal} for refusal in Refusal),
+        {"refusal": Refusal.ALREADY_ACCEPTED, "party": Role.RESELLER},
         {"refusal": Refusal.NOT_ALLOWED, "verb": Verb.ADD_PERSON},
         {"refusal": Refusal.NOT_ALLOWED, "verb": Verb.CANCEL_CONTRACT},
     ),
