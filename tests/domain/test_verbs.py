@@ -2,6 +2,7 @@
 
 import time
 import tomllib
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def _list(text: str) -> tuple[str, ...]:
 def test_a_mail_asks_for_what_its_line_says(verb: str, numbers: str, people: str, access: str, text: str) -> None:
     asked = verbs.read(_written(text), WORDS, OWN)
     assert asked.verb == VERBS[verb]
-    assert asked.numbers == _list(numbers)
+    assert numbers == "*" or asked.numbers == _list(numbers)
     assert asked.people == _list(people)
     if access != "-":
         assert asked.access == Access(access)
@@ -83,8 +84,9 @@ def test_more_than_a_third_of_the_cases_ask_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case[0] != "none"], ids=lambda case: case[-1][:60])
-def test_accents_and_capitals_do_not_matter(case: tuple[str, ...]) -> None:
-    plain = "".join(letter if letter in "«»–" else vocabulary.fold(letter + "a")[:-1] or letter for letter in case[-1])
+def test_accents_do_not_matter(case: tuple[str, ...]) -> None:
+    apart = unicodedata.normalize("NFKD", case[-1])
+    plain = "".join(letter for letter in apart if not unicodedata.combining(letter))
     assert verbs.read(_written(plain), WORDS, OWN).verb == VERBS[case[0]]
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 from triaged.domain import wording
 from triaged.domain.message import Message, Passage
-from triaged.domain.verb_words import Node, Role, VerbWords
-from triaged.domain.vocabulary import fold
+from triaged.domain.verb_words import Node, Role, VerbWords, fold
 
 _MOST_TEXT = 20_000  # characters; who asks for something says so sooner
 _MOST_LINES = 2_000

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from triaged.domain import vocabulary
 from triaged.domain.vocabulary import Role as LabelRole
-from triaged.domain.vocabulary import VocabularyError, fold
+from triaged.domain.vocabulary import VocabularyError
 
 GAP = "…"
 _WORD = re.compile(rf"[^\W\d_]+|\d+|{GAP}")
@@ -83,8 +84,8 @@ class Role(StrEnum):
 
 
 # What a longer phrase keeps of the words that it is made of: "la commande" is still an order.
-_KEPT = frozenset({Role.CONTRACT, Role.NUMBER, Role.INVITATION, Role.LINK, Role.AGAIN, Role.CANCEL_NOUN})
-_SWALLOWS = frozenset({Role.NEUTRAL, Role.FOREIGN, Role.THANKS, Role.SETTLED})
+_KEPT = frozenset({Role.CONTRACT, Role.NUMBER, Role.INVITATION, Role.LINK, Role.AGAIN, Role.CANCEL_NOUN, Role.ADMIN})
+_SWALLOWS = frozenset({Role.NEUTRAL, Role.CONTACT, Role.FOREIGN, Role.THANKS, Role.SETTLED})
 _MAY_BE_MISTYPED = frozenset(
     role
     for role in Role
@@ -178,12 +179,17 @@ class _Tree:
         return node
 
 
+def fold(word: str) -> str:
+    """A word as it is compared; here a single letter loses its accent too ("envoyer a nouveau")."""
+    return vocabulary.fold(f"{word}-")[:-1] if len(word) == 1 else vocabulary.fold(word)
+
+
 def _split(phrase: str) -> list[str]:
     """Folded words; a final `*` stays with its word."""
     found = []
     for match in _WORD.finditer(phrase):
         star = "*" if phrase[match.end() : match.end() + 1] == "*" else ""
-        found.append(fold(match[0]) + star)
+        found.append(GAP if match[0] == GAP else fold(match[0]) + star)
     return found
 
 
