@@ -6,6 +6,7 @@ Comparing is tolerant of spelling and never guesses: two names or two addresses 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Self
 
 from triaged.domain import directory, order, postal
@@ -64,6 +65,7 @@ def root(name: str, parents: Mapping[str, str]) -> str:
 # Names
 
 
+@lru_cache(maxsize=65_536)
 def spelling(name: str) -> str:
     """The name however it was spelled: no case, no accents, no punctuation, `S.A.` as `SA`. What tells it apart from
     another's stays: nobody can spell it by calling themselves so."""
