@@ -4,6 +4,7 @@ An order, a request about a contract, or an ordinary ticket. `consider` reads an
 `carry_out` writes what was decided, in the caller's transaction. The first reason that applies wins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from triaged.adapters.db import contracts, invitations, orders
@@ -202,7 +203,7 @@ def _request(reading: _Reading, session: Session) -> Considered | None:
         sender=one.requester,
         arrived=one.mail.arrived,
         standings=reading.standings,
-        named=verbs.mentions(one.mail.message, known),
+        named=(*verbs.mentions(one.mail.message, known), *_written(asked, known)),
     )
     work = requests.weigh(request, one.desk.settings, session)
     notices = _answers(work, reading, session)
@@ -215,6 +216,12 @@ def _request(reading: _Reading, session: Session) -> Considered | None:
         steps=(*_steps(reading), Step("request", _outcome(work))),
     )
     return Considered(decision, work)
+
+
+def _written(asked: Asked, known: Sequence[str]) -> tuple[str, ...]:
+    """The numbers of the mail that are numbers of the sender's contracts, however they are punctuated."""
+    written = {order.folded(number) for number in asked.numbers}
+    return tuple(number for number in known if order.folded(number) in written)
 
 
 def _outcome(work: Granted | Refused) -> str:

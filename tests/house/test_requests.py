@@ -1,0 +1,187 @@
+"""What parties of a contract ask for by mail, and what becomes of it (rows C5–C8; INTERFACE §4 "Contract verbs")."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import time_machine
+from tests.house import desk
+from tests.house.test_contracts import CLAIRE, DISTRIBUTOR, RESELLER, Counter, order, text
+from tests.servers import imap_pymap, smtp_sink
+
+from triaged.adapters.db import contracts, engine
+from triaged.adapters.db.contract_models import Person
+from triaged.domain.invitation import State
+from triaged.workflows import contracting
+
+PAUL = "paul.durand@acme.example"
+
+
+@pytest.fixture
+def counter(tmp_path: Path, pymap: imap_pymap.Pymap, relay: smtp_sink.SmtpSink) -> Iterator[Counter]:
+    with desk.installed(tmp_path, f"sqlite:///{tmp_path}/t.db", pymap, relay.port, contracts=True) as house:
+        counter = Counter(house, pymap, relay)
+        counter.say(order())
+        yield counter
+
+
+def refused(counter: Counter) -> object:
+    return counter.decided()["refused"]
+
+
+def test_the_customer_adds_a_colleague_who_reads_unless_more_is_said(counter: Counter) -> None:
+    sent = counter.say(f"Bonjour, merci d'ajouter Paul Durand ({PAUL}) à l'invitation.\n", sender=CLAIRE)
+    assert sorted(sent) == [(CLAIRE, "request_done"), (PAUL, "invitation")]
+    assert [(one.recipient, one.access) for one in counter.invitations()] == [(CLAIRE, "admin"), (PAUL, "reader")]
+    [mail] = counter.mails(PAUL)
+    assert CLAIRE in text(mail)
+
+
+def test_an_administrator_is_added_when_the_mail_says_so(counter: Counter) -> None:
+    counter.say(f"Please add {PAUL} as an administrator of our contract SC-000001.\n", sender=CLAIRE)
+    assert counter.invitations()[-1].access == "admin"
+
+
+def test_a_reseller_adds_nobody_and_nobody_adds_a_reseller(counter: Counter) -> None:
+    assert counter.say(f"Merci d'ajouter {PAUL} à l'invitation PO-4711.\n") == [(RESELLER, "request_refused")]
+    assert refused(counter) == "not_allowed"
+    counter.say(f"Merci d'ajouter {DISTRIBUTOR} à l'invitation.\n", sender=CLAIRE)
+    assert refused(counter) == "not_a_person"
+    assert [one.recipient for one in counter.invitations()] == [CLAIRE]
+
+
+def test_a_person_without_an_address_is_asked_for(counter: Counter) -> None:
+    counter.say("Pouvez-vous ajouter mon collègue Paul Durand à l'invitation ?\n", sender=CLAIRE)
+    assert refused(counter) == "no_person"
+
+
+def test_the_customer_who_asks_again_gets_the_invitation_itself_as_the_answer(counter: Counter) -> None:
+    assert counter.say("Le lien a expiré, merci de renvoyer l'invitation.\n", sender=CLAIRE) == [(CLAIRE, "invitation")]
+
+
+def test_an_invitation_is_sent_again_at_most_three_times_a_day(counter: Counter) -> None:
+    for _ in range(3):
+        counter.say("Le client a perdu l'invitation PO-4711, merci de la renvoyer.\n")
+    counter.say("Encore une fois : merci de renvoyer l'invitation PO-4711.\n")
+    assert refused(counter) == "too_often"
+    assert [one.state for one in counter.invitations()] == [*[State.REPLACED] * 3, State.SENT]
+
+
+def test_day_thirty_cancels_and_day_thirty_one_does_not(counter: Counter) -> None:
+    bought = counter.contracts()[0].purchased_at
+    body = "Bonjour, veuillez annuler la commande PO-4711.\n"
+    with time_machine.travel(bought + timedelta(days=31), tick=True):
+        assert counter.say(body) == [(RESELLER, "request_refused")]
+        assert refused(counter) == "too_late"
+    with time_machine.travel(bought + timedelta(days=30), tick=True):
+        assert len(counter.say(body)) == 3
+    assert counter.contracts()[0].state == "cancelled"
+
+
+def test_a_cancellation_is_taken_back_within_a_day_and_not_later(counter: Counter) -> None:
+    counter.say("Veuillez annuler la commande PO-4711.\n")
+    restore = "C'était une erreur : merci de rétablir le contrat SC-000001.\n"
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=25), tick=True):
+        assert counter.say(restore) == [(RESELLER, "request_refused")]
+        assert refused(counter) == "undo_over"
+    counter.say(restore)
+    assert counter.contracts()[0].state == "active"
+
+
+def test_the_distributor_who_did_not_place_the_order_cannot_cancel_it(counter: Counter) -> None:
+    counter.say("Bitte stornieren Sie unsere Bestellung PO-4711.\n", sender=DISTRIBUTOR)
+    assert refused(counter) == "not_allowed"
+    assert counter.contracts()[0].state == "active"
+
+
+def test_everybody_asks_for_the_status_of_his_own_contracts(counter: Counter) -> None:
+    assert counter.say("Quel est le statut de mes contrats ?\n", sender=CLAIRE) == [(CLAIRE, "request_done")]
+    told = text(counter.mails(CLAIRE)[-1])
+    assert "SC-000001" in told
+    assert "PO-4711" not in told
+    counter.say("Wie ist der Status unserer Verträge?\n", sender=DISTRIBUTOR)
+    assert "PO-4711" in text(counter.mails(DISTRIBUTOR)[-1])
+
+
+def test_two_orders_and_no_number_is_a_question_back(counter: Counter) -> None:
+    counter.say(order(po="PO-4712"))
+    counter.say("Veuillez annuler la commande.\n")
+    assert refused(counter) == "which_contract"
+    assert [one.state for one in counter.contracts()] == ["active", "active"]
+
+
+def test_of_two_positions_one_is_cancelled_and_the_invitation_moves_to_the_other(counter: Counter) -> None:
+    two = order(po="PO-5").replace(
+        "Nombre de licences : 40", "Nombre de licences : 40\nSKU : 994-000303\nNombre de licences : 20"
+    )
+    counter.say(two)
+    first, second = counter.contracts()[1:]
+    assert (first.licences, second.licences, second.years) == (40, 20, 3)
+    counter.say(f"Veuillez annuler le contrat {first.number}.\n")
+    invited = [(one.contract_id, one.state) for one in counter.invitations() if one.contract_id != 1]
+    assert invited == [(first.id, State.REVOKED), (second.id, State.SENT)]
+    assert [one.state for one in counter.contracts()[1:]] == ["cancelled", "active"]
+
+
+def test_what_was_not_sent_yet_is_withdrawn_by_the_cancellation(counter: Counter) -> None:
+    counter.relay.manners.refuse_recipient[CLAIRE] = "451 4.7.1 later"
+    counter.say(order(po="PO-6"))
+    counter.relay.manners.refuse_recipient.clear()
+    counter.say("Veuillez annuler la commande PO-6.\n")
+    waiting = {
+        (e.notice, e.state) for e in counter.house.queue() if e.recipient == CLAIRE and e.contract == "SC-000002"
+    }
+    assert waiting == {("order_confirmed", "withdrawn"), ("invitation", "withdrawn"), ("contract_cancelled", "sent")}
+
+
+def test_an_invitation_in_doubt_is_not_sent_again_but_replaced_by_a_new_one(counter: Counter) -> None:
+    counter.relay.manners.drop_after_dot = 1
+    contracting.resend(counter.house.bureau(), 1, datetime.now(UTC))
+    counter.house.once()
+    counter.house.once()
+    states = [(one.generation, one.state) for one in counter.invitations()]
+    assert states == [(1, State.REPLACED), (2, State.REPLACED), (3, State.SENT)]
+    states = [entry.state for entry in counter.house.queue() if entry.notice == "invitation"]
+    assert states == ["sent", "withdrawn", "sent"]
+    assert len(set(counter.links())) == 3
+
+
+def test_a_typing_error_is_mended_both_are_told_and_the_old_link_is_dead(counter: Counter) -> None:
+    with counter.house.app.database.write() as session:
+        session.add(
+            Person(customer_id=1, site="", address=CLAIRE, access="admin", since=datetime.now(UTC), named_by=None)
+        )
+    contracting.set_customer_email(counter.house.bureau(), "SC-000001", PAUL, datetime.now(UTC))
+    counter.house.once()
+    assert [(one.recipient, one.state) for one in counter.invitations()] == [
+        (CLAIRE, State.REVOKED),
+        (PAUL, State.SENT),
+    ]
+    assert "SC-000001" not in text(counter.mails(CLAIRE)[-1])
+    assert people(counter.house.app.database) == []
+    counter.say("Merci de renvoyer l'invitation.\n", sender=CLAIRE)
+    assert refused(counter) in ("not_allowed", "unknown_contract")
+
+
+def people(database: engine.Database) -> list[str]:
+    with database.read() as session:
+        return [person.address for person in session.query(Person)]
+
+
+def test_an_unauthenticated_order_is_upgraded_by_its_better_copy(counter: Counter) -> None:
+    mail = desk.mail(order(po="PO-7"), number=700, sender=RESELLER, signed=False)
+    counter.server.deliver(counter.house.select, mail)
+    counter.house.once()
+    counter.server.deliver(counter.house.select, desk.SIGNED.format(domain="integra.example").encode() + mail)
+    counter.house.once()
+    assert [one.po_number for one in counter.contracts()] == ["PO-4711", "PO-7"]
+
+
+def test_contracts_end_and_links_expire_by_the_calendar(counter: Counter) -> None:
+    app = counter.house.app
+    contracting.keep_calendar(app.database, app.settings.catalogue, datetime.now(UTC) + timedelta(days=31))
+    assert [one.state for one in counter.invitations()] == [State.EXPIRED]
+    contracting.keep_calendar(app.database, app.settings.catalogue, datetime.now(UTC) + timedelta(days=367))
+    with app.database.read() as session:
+        assert [one.state for one in contracts.listed(session)] == ["expired"]
