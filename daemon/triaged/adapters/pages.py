@@ -26,14 +26,14 @@ class Pages:
     """Renders every page. `directories`: the operator's first, ours last; read once. Safe to share between threads."""
 
     def __init__(self, directories: Sequence[Path], fallback: str = LAST_LOCALE) -> None:
-        self._directories = tuple(directories)
+        self.directories = tuple(directories)
         self._fallback = fallback
-        self._environment = _environment(self._directories)
+        self._environment = _environment(self.directories)
 
     @functools.cached_property
     def locales(self) -> tuple[str, ...]:
         """Every language that pages are written in, sorted."""
-        found = (place for directory in self._directories for place in directory.glob("*/_pages.jinja"))
+        found = (place for directory in self.directories for place in directory.glob("*/_pages.jinja"))
         return tuple(sorted({place.parent.name for place in found}))
 
     @functools.cached_property
@@ -60,6 +60,29 @@ class Pages:
         except _BROKEN as error:
             raise PermanentError(f"page _pages/{page}.html in {locale}: {type(error).__name__}: {error}") from error
 
+    def problems(self) -> list[str]:
+        """Everything that `triaged check` should say: sentences that a language lacks, templates that do not parse."""
+        wanted = {name for locale in self.locales for name in self._sentences(locale)}
+        found = []
+        for locale in self.locales:
+            found += [
+                f"{locale}/_pages.jinja lacks the macro {name}: copy it from another language and translate it"
+                for name in sorted(wanted - self._sentences(locale))
+            ]
+        for path in sorted({file.name for place in self.directories for file in place.glob("_pages/*.html")}):
+            try:
+                self._environment.get_template(f"_pages/{path}")
+            except jinja2.TemplateError as error:
+                found.append(f"_pages/{path}: {error}")
+        return found
+
+    def _sentences(self, locale: str) -> frozenset[str]:
+        try:
+            module = self._environment.get_template(f"{locale}/_pages.jinja").make_module()
+        except jinja2.TemplateError:
+            return frozenset()  # every sentence is then named as missing
+        return frozenset(name for name, value in vars(module).items() if callable(value))
+
     def _languages(self) -> tuple[tuple[str, str], ...]:
         """(code, what its own speakers call it)."""
         return tuple((locale, _own_name(locale)) for locale in self.locales)
@@ -69,7 +92,7 @@ class Pages:
         try:
             return self._environment.loader.get_source(self._environment, name)[0]
         except jinja2.TemplateNotFound as error:
-            places = ", ".join(map(str, self._directories))
+            places = ", ".join(map(str, self.directories))
             raise PermanentError(f"{name} is not in {places}: reinstall triaged") from error
 
 

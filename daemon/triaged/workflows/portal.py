@@ -273,9 +273,10 @@ def _signed_in(session: Session, address: str, now: datetime) -> SignedIn:
 
 
 def who(portal: Portal, cookie: str, now: datetime) -> str:
-    """The address that is signed in with this cookie; empty for nobody."""
+    """The address that is signed in with this cookie; empty for nobody, and for somebody who was removed since."""
     with portal.database.read() as session:
-        return doors.who(session, cookie, now)
+        address = doors.who(session, cookie, now)
+        return address if address and doors.groups(session, address) else ""
 
 
 def sign_out(portal: Portal, cookie: str) -> None:
