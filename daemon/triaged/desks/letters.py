@@ -152,7 +152,7 @@ def confirmation(sale: Sale, role: Role, settings: Settings, *, repeated: bool =
         reseller=sale.reseller,
         site=sale.site,
         contracts=contracts,
-        warnings=sale.warnings if customer else tuple(w for w in sale.warnings if w.code == "country"),
+        warnings=sale.warnings,
         countries=sale.countries,
         repeated=repeated,
     )

@@ -148,6 +148,7 @@ def notices(weighed: Weighed, desk: Desk, session: Session, number: str = "") ->
                     weighed.checked.warnings,
                     order=number,
                     po_number=purchase.draft.po_number,
+                    positions=len(purchase.draft.lines),
                 ),
             )
 
