@@ -346,6 +346,14 @@ def test_a_restored_contract_leaves_a_room_to_the_one_that_covered_it_meanwhile(
     assert "nothing to restore" in refused(estate.restore(back, 1, MAY))
 
 
+def test_a_contract_that_is_over_keeps_its_rooms_when_it_is_cancelled_and_restored() -> None:
+    """Found by the random histories: it covers nothing, so it takes no room from the contract that came after it."""
+    over = bought(1, 1, MAY - days(400), MAY - days(35))
+    before = assigned(estate.fold([over, Entry(Kind.ASSIGNED, (1, ""), 1, 1), bought(2, 1)]), 2, ALPHA)
+    without = before.after(_entries(estate.cancel(before, 1)))
+    assert without.after(_entries(estate.restore(without, 1, MAY))) == before
+
+
 def test_a_rooms_history_tells_what_came_and_went_also_with_the_contract() -> None:
     entries = [
         bought(1, 2),

@@ -106,10 +106,12 @@ class Holding:
     cancelled: bool = False
     rooms: frozenset[int] = frozenset()
 
+    def ended(self, moment: datetime) -> bool:
+        """Its term is over."""
+        return self.terms.until is not None and self.terms.until <= moment
+
     def in_force(self, moment: datetime) -> bool:
-        terms = self.terms
-        begun = terms.begins <= moment and (terms.until is None or moment < terms.until)
-        return begun and not self.cancelled
+        return not self.cancelled and self.terms.begins <= moment and not self.ended(moment)
 
     def covers(self, room: int, moment: datetime) -> bool:
         return room in self.rooms and self.in_force(moment)
@@ -311,8 +313,8 @@ def restore(estate: Estate, contract: int, moment: datetime) -> tuple[Entry, ...
         return Refusal(f"contract {contract} is not in the ledger")
     if not holding.cancelled:
         return Refusal(f"{holding.terms.number} is not cancelled: there is nothing to restore")
-    service = holding.terms.service
-    taken = (room for room in sorted(holding.rooms) if estate.covering(room, service, moment))
+    over, service = holding.ended(moment), holding.terms.service  # what is over covers nothing and takes no room
+    taken = (room for room in sorted(holding.rooms) if not over and estate.covering(room, service, moment))
     released = (Entry(Kind.RELEASED, holding.group, contract, room) for room in taken)
     return (*released, Entry(Kind.RESTORED, holding.group, contract))
 
