@@ -100,12 +100,12 @@ def findings(found: Iterable[Finding]) -> tuple[FindingFacts, ...]:
     return tuple(FindingFacts(one.field, one.code.value, one.value) for one in found)
 
 
-def countries(catalogue: Catalogue, code: str, service: ServiceType, room: str = "") -> tuple[CountryNote, ...]:
-    """Where the service is missing or differs (row C14)."""
+def countries(catalogue: Catalogue, code: str, service: ServiceType, locale: str) -> tuple[CountryNote, ...]:
+    """Where the service is missing or differs (row C14), in the reader's language."""
     one = catalogue.countries.get(code)
     if one is None or service not in one.services:
         return ()
-    return (CountryNote(one.code, one.note, tuple(s.value for s in one.services), room),)
+    return (CountryNote(one.code, one.note_in(locale), tuple(s.value for s in one.services)),)
 
 
 # --- the mails ------------------------------------------------------------------------------------------------------
@@ -113,7 +113,8 @@ def countries(catalogue: Catalogue, code: str, service: ServiceType, room: str =
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """An accepted order for its mails. `locales` by party; `recipients` by party: who reads that party's copy."""
+    """An accepted order for its mails. `locales` by party; `recipients` by party: who reads that party's copy;
+    `country` the customer's."""
 
     place: Place
     customer: str
@@ -126,7 +127,10 @@ class Sale:
     contracts: tuple[ContractFacts, ...]
     order: str = ""
     warnings: tuple[FindingFacts, ...] = ()
-    countries: tuple[CountryNote, ...] = ()
+    country: str = ""
+
+    def notes(self, catalogue: Catalogue, locale: str) -> tuple[CountryNote, ...]:
+        return countries(catalogue, self.country, ServiceType(self.contracts[0].service), locale)
 
 
 def about(cause: Cause, one: ContractRecord) -> Cause:
@@ -153,7 +157,7 @@ def confirmation(sale: Sale, role: Role, settings: Settings, *, repeated: bool =
         site=sale.site,
         contracts=contracts,
         warnings=sale.warnings,
-        countries=sale.countries,
+        countries=sale.notes(settings.catalogue, sale.locales[role]),
         repeated=repeated,
     )
     return Notice(NoticeName.ORDER_CONFIRMED, (to or sale.recipients[role],), sale.locales[role], facts)

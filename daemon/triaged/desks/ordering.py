@@ -18,7 +18,7 @@ from triaged.desks.case import Desk
 from triaged.domain import order as rules
 from triaged.domain.decision import Reason
 from triaged.domain.directory import PartnerRecord
-from triaged.domain.notices import ContractFacts, CountryNote, Notice
+from triaged.domain.notices import ContractFacts, Notice
 from triaged.domain.order import Checked, Code, Draft, Finding, Order, Role, State, Surroundings
 from triaged.mail import addresses
 from triaged.settings import Mailbox, Settings
@@ -117,10 +117,6 @@ def locales(order: Order, matched: Matched | None, locale: str, desk: Desk, sess
     }
 
 
-def notes(order: Order, country: str, settings: Settings) -> tuple[CountryNote, ...]:
-    return letters.countries(settings.catalogue, country, order.service) if country else ()
-
-
 # --- who hears of it --------------------------------------------------------------------------------------------------
 
 
@@ -169,7 +165,7 @@ def sale(weighed: Weighed, desk: Desk, session: Session, positions: tuple[Contra
         locales=locales(order, matched, purchase.locale, desk, session),
         contracts=positions,
         warnings=letters.findings(weighed.checked.warnings),
-        countries=notes(order, country, desk.settings),
+        country=country,
     )
 
 

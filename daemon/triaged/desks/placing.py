@@ -18,10 +18,9 @@ from triaged.desks.case import Desk
 from triaged.desks.ordering import Weighed
 from triaged.domain import contract as rules
 from triaged.domain import invitation as invitation_rules
-from triaged.domain.catalogue import ServiceType
 from triaged.domain.decision import Reason
 from triaged.domain.invitation import Access
-from triaged.domain.notices import Facts, Notice, NoticeName, SparesFacts
+from triaged.domain.notices import CountryNote, Facts, Notice, NoticeName, SparesFacts
 from triaged.domain.order import Role, State
 from triaged.settings import Settings
 
@@ -108,13 +107,17 @@ def _accepted(books: Books, weighed: Weighed, row: PurchaseOrder) -> Booked:
     sold = replace(sold, customer=customer.name, site=customer.site, order=order_number(row.id))
     notices = letters.confirmations(sold, books.settings)
     notices += letters.csm_note(
-        sold.place, books.desk, customer.csm, customer.name, sold.contracts, spares, sold.countries
+        sold.place, books.desk, customer.csm, customer.name, sold.contracts, spares, _for_csm(books, sold)
     )
     recipient, locale = weighed.order.customer.email, sold.locales[Role.CUSTOMER]
     _invite(books, made[0], recipient, locale, Access.ADMIN)
     invitation = letters.invitation(sold.place, books.settings, recipient, locale, customer=customer.name)
     row.sender = purchase.sender
     return Booked(order_number(row.id), made, notices, invitation)
+
+
+def _for_csm(books: Books, sold: letters.Sale) -> tuple[CountryNote, ...]:
+    return sold.notes(books.settings.catalogue, letters.spoken(books.desk, books.settings.service.locale))
 
 
 def _contracts(
@@ -272,6 +275,8 @@ def mend_address(books: Books, about: ContractRecord, address: str) -> tuple[Not
     row.customer_email = address
     contracts.forget(books.session, about, old)
     books.session.flush()
+    public = books.settings.policy.public_mail_domains
+    customers.readdressed(books.session, row.customer_id, old, address, public)
     fresh = contracts.record(books.session, row)
     _invite(books, fresh, address, about.locale, Access.ADMIN)
     place = letters.place_of(about, books.settings)
@@ -287,6 +292,6 @@ def mend_address(books: Books, about: ContractRecord, address: str) -> tuple[Not
         recipients={Role.CUSTOMER: address},
         locales={Role.CUSTOMER: about.locale},
         contracts=(letters.told(fresh, Role.CUSTOMER),),
-        countries=letters.countries(books.settings.catalogue, fresh.country, ServiceType(fresh.service)),
+        country=fresh.country,
     )
     return (told, letters.confirmation(sale, Role.CUSTOMER, books.settings))
