@@ -82,6 +82,7 @@ def test_what_is_left_out_has_its_documented_default(tmp_path: Path) -> None:
     assert (loaded.trust.profile, loaded.trust.received_above, loaded.trust.require) == ("postfix", 0, True)
     assert loaded.trust.unknown_sender == "review"
     assert (loaded.limits.message, loaded.log.format, loaded.bounce_mailbox) == (25_000_000, "text", "")
+    assert (loaded.web.listen, loaded.web.proxies) == ("", 0)
     assert (loaded.directory.accounts, loaded.directory.every) == ("", timedelta(minutes=5))
     assert loaded.policy.default_severity == "S3"
     assert loaded.policy.regions["eu"].retain == timedelta(days=730)
@@ -320,3 +321,12 @@ def test_the_locator_finds_exactly_the_keys_that_tomllib_reads(fragments: list[s
     except tomllib.TOMLDecodeError:
         return
     assert set(locate.lines(text)) == _leaves(tree) - {()}
+
+
+def test_an_operators_labels_without_verbs_get_the_shipped_ones_and_may_add_wordings(tmp_path: Path) -> None:
+    (tmp_path / "labels.toml").write_text(
+        '[verbs.nl]\ncancel = ["annuleren"]\n[verbs.fr]\nperson = ["binôme"]\n', "utf-8"
+    )
+    words = settings.load(written(tmp_path), {"TRIAGED_SERVICE__LABELS": "labels.toml"}).verb_words
+    assert {"annuleren", "renvoyer", "stornieren", "binome"} <= words.words
+    assert "collegue*" not in words.stems

@@ -93,6 +93,19 @@ def read(message: Message, words: VerbWords) -> tuple[Sentence, ...]:
     return tuple(found)
 
 
+# The head of a mail that was forwarded without a word of its own, in the languages of the mail programs.
+_HEAD_FROM = re.compile(r"\W{0,4}(?:from|de|von|expéditeur|absender)\s?:.{0,200}@", re.IGNORECASE)
+_HEAD_SUBJECT = re.compile(r"\W{0,4}(?:subject|objet|sujet|betreff)\s?:", re.IGNORECASE)
+_HEAD_LINES = 14
+
+
+def is_forwarded(message: Message) -> bool:
+    """Whether the new text is somebody else's mail: its head stands first, and nothing of the sender's before it."""
+    lines = [line.text[:300] for passage in message.new[:1] for line in passage.lines[: 2 * _HEAD_LINES]]
+    head = [text.strip() for text in lines if text.strip()][:_HEAD_LINES]
+    return any(map(_HEAD_FROM.match, head)) and any(map(_HEAD_SUBJECT.match, head))
+
+
 _PREFIX = re.compile(r"\s*(?:(?:re|aw|wg|fw|fwd|tr|réf|rép|antw)\s?(?:\[\d+\])?\s?:\s*)+", re.IGNORECASE)
 
 

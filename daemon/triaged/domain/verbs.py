@@ -80,6 +80,7 @@ _ACTIONS = {
     Role.KEEP: (Verb.RESTORE_CONTRACT, _Form.BASE),
     Role.OTHER: (None, _Form.BASE),
 }
+_HARMLESS = (None, Verb.RESEND_INVITATION, Verb.CONTRACT_STATUS)  # may stand in somebody else's words, forwarded
 _DONE = {
     Role.RESEND_DONE: Role.RESEND,
     Role.ADD_DONE: Role.ADD,
@@ -97,16 +98,21 @@ _LEADING = frozenset({
 
 
 def read(message: Message, words: VerbWords, own: frozenset[str] = frozenset()) -> Asked:
-    """What the sender asks for in the new text and subject. `own`: every address of ours, lower case. Never raises."""
+    """What the sender asks for in the new text and subject. `own`: every address of ours, lower case. For a
+    cancellation and its undoing the numbers are those of the sentence that asks, where it has any. Never raises."""
     sentences = [verb_numbers.numbered(sentence) for sentence in verb_sentences.read(message, words)]
     ours = own | ({message.sender.address} if message.sender else frozenset())
     claims = [claim for at in range(len(sentences)) for claim in _claims(_around(sentences, at, ours))]
     numbers = verb_numbers.read(sentences)
     verb, because = _settled(claims, sentences)
+    if verb not in _HARMLESS and verb_sentences.is_forwarded(message):
+        return Asked(None, numbers)
+    asking = sorted({claim.at for claim in claims if claim.verb is verb and claim.mood in (_Mood.REQUEST, _Mood.TITLE)})
+    if verb in (Verb.CANCEL_CONTRACT, Verb.RESTORE_CONTRACT):  # "cancel PO-1; PO-2 must stay"
+        numbers = verb_numbers.read(sentences[at] for at in asking) or numbers
     if verb is not Verb.ADD_PERSON:
         return Asked(verb, numbers, because=because)
-    adding = [claim.at for claim in claims if claim.verb is verb and claim.mood in (_Mood.REQUEST, _Mood.TITLE)]
-    people, access = verb_people.read(sentences, sorted(set(adding)), ours)
+    people, access = verb_people.read(sentences, asking, ours)
     return Asked(verb, numbers, people, access, because)
 
 
@@ -276,12 +282,18 @@ def _marked(sentence: Sentence, marker: Item, verb: Verb | None) -> _Mood | None
         case Role.WILL if sentence.question and verb is not Verb.RESEND_INVITATION:
             return _Mood.ABOUT if marker.clause == sentence.clauses[-1] else _Mood.REQUEST
         case Role.WISH if verb is not Verb.RESEND_INVITATION:
-            third = any(Role.THIRD in item and item.start < marker.start for item in sentence.items)
-            return None if third else _Mood.REQUEST
+            return _Mood.REQUEST if _own_wish(sentence, marker, strict) else None
         case Role.POSSIBLE:
             return _Mood.ABOUT if strict else _Mood.REQUEST
         case _:
             return _Mood.REQUEST
+
+
+def _own_wish(sentence: Sentence, marker: Item, strict: bool) -> bool:
+    """Whether "would like" has nobody else for a subject; strictly: "we changed our mind and would like"."""
+    before = [item for item in sentence.items if item.end <= marker.start]
+    goes_on = bool(before) and Role.BREAKER in before[-1] and before[-1].end == marker.start
+    return not any(Role.THIRD in item for item in before) and (goes_on or not strict)
 
 
 # --- is its object ours? ------------------------------------------------------------------------------------------
@@ -342,7 +354,7 @@ def _foreign_near(sentence: Sentence, action: Item) -> bool:
 
 def _cancellable(around: _Around, index: int) -> bool:
     sentence, action = around.sentence, around.sentence.items[index]
-    if sentence.has(Role.PARTIAL) or _counted(sentence, action):
+    if sentence.has(Role.PARTIAL, Role.KEEP) or _counted(sentence, action):
         return False
     if any(Role.A_CONTRACT in item and item.clause == action.clause for item in sentence.items):
         return False
@@ -454,7 +466,7 @@ def _status(around: _Around) -> Iterator[_Claim]:
         return
     numbered = any(verb_numbers.numbered(one) for one in around.everything)
     own = numbered or sentence.has(Role.MINE) or len(sentence.tokens) <= 4
-    asked = sentence.question or sentence.subject or sentence.has(Role.ASK, Role.WILL, Role.PLEASE)
+    asked = sentence.question or sentence.subject or sentence.has(Role.ASK, Role.WILL, Role.WISH, Role.PLEASE)
     if Role.COUNT in item:
         fits = sentence.has(Role.HAVE) or (own and any(_is_contract(one) for one in sentence.items if one is not item))
     else:
