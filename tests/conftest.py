@@ -1,8 +1,10 @@
 """Servers and databases of the tests. What the machine lacks is a loud skip; in CI (environment CI=true) a failure."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.servers import imap_dovecot, imap_pymap, postgres, smtp_sink
@@ -58,6 +60,19 @@ def postgresql() -> Iterator[postgres.Postgres]:
     server = postgres.Postgres()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium (Debian's: Playwright's own browsers are not downloaded), for Playwright's sync interface."""
+    path = shutil.which("chromium")
+    _require(path is not None, "no Chromium here: as root, apt install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

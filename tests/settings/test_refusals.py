@@ -101,6 +101,13 @@ IN_TRIAGED = {
         "triaged.toml:25: limits.answers_per_hour = 0: too small",
         "write 1 or more",
     ),
+    "a place to listen without its port": (
+        "[trust]",
+        '[web]\nlisten = "127.0.0.1"\n[trust]',
+        'triaged.toml:25: web.listen = "127.0.0.1": not a place to listen',
+        '"127.0.0.1:8080" or "[::1]:8080"',
+    ),
+    "a crowd of proxies": ("[trust]", "[web]\nproxies = 10\n[trust]", "web.proxies = 10: too large", "9 or less"),
     "impossible port": ("[smtp]", "[smtp]\nport = 99999", "smtp.port = 99999: too large", "65535 or less"),
     "unknown region": (
         'regions = ["eu"]',
