@@ -11,9 +11,9 @@ from triaged import settings
 from triaged.adapters.db import estate
 from triaged.adapters.db.contract_models import Contract, Customer, CustomerDomain, PurchaseOrder, contract_number
 from triaged.app import App
+from triaged.desks.bureau import Bureau
 from triaged.domain import customer as names
 from triaged.domain.contract import last_day
-from triaged.workflows import estate as work
 
 MAY = datetime(2026, 5, 4, 9, tzinfo=UTC)
 
@@ -70,8 +70,8 @@ class EstateHouse:
     app: App
     config: Path
 
-    def bureau(self, actor: str = "alma") -> work.Bureau:
-        return work.Bureau(self.app.database, self.app.desk, self.app.post, actor)
+    def bureau(self, actor: str = "alma") -> Bureau:
+        return Bureau(self.app.database, self.app.desk, self.app.post, actor)
 
     def customer(self, name: str, **facts: Any) -> int:
         domains = facts.pop("domains", ())

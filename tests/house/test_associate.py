@@ -9,6 +9,7 @@ from tests.house import desk
 from tests.servers import imap_pymap, smtp_sink
 
 from triaged import app as composition
+from triaged.desks.bureau import Bureau
 from triaged.domain.errors import PermanentError
 from triaged.domain.ticket import State
 from triaged.workflows import associate
@@ -24,7 +25,7 @@ def house(
         yield house
 
 
-def bureau(house: desk.Installation) -> associate.Bureau:
+def bureau(house: desk.Installation) -> Bureau:
     return composition.bureau(house.app, "alma")
 
 

@@ -1,7 +1,6 @@
 """`triaged contract`: service contracts (rows C3, C8, C10)."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -115,17 +114,16 @@ def restore(cli: "Cli", number: str, as_json: bool) -> None:
 
 
 @contract.command("export")
-@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@click.option("-o", "--output", type=click.File("w", "utf-8", atomic=True), default="-", help="Else stdout.")
 @click.pass_obj
-def export(cli: "Cli", file: Path) -> None:
-    """Write every contract to FILE (.csv)."""
+def export(cli: "Cli", output: IO[str]) -> None:
+    """Every contract as CSV."""
     from triaged.adapters import csv_file
     from triaged.adapters.db import contracts
 
     with cli.database.read() as session:
         documents = [record.document() for record in contracts.listed(session)]
-    csv_file.write(file, _COLUMNS, documents)
-    click.echo(f"{file}: {len(documents)} contracts")
+    csv_file.write(output, _COLUMNS, documents)
 
 
 def moment(value: object) -> str:

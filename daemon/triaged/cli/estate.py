@@ -13,9 +13,9 @@ from triaged.cli import Exit, json_option, print_json, stop
 
 if TYPE_CHECKING:
     from triaged.cli import Cli
+    from triaged.desks.bureau import Bureau
     from triaged.domain.estate_records import Outcome, Problem
     from triaged.domain.notices import Notice
-    from triaged.workflows.estate import Bureau
     from triaged.workflows.estate_import import Import
 
 _SHOWN = 20  # entries of each kind that a person is shown of an import; --json has all
@@ -27,9 +27,9 @@ def now() -> datetime:
 
 def bureau(cli: "Cli") -> "Bureau":
     """Where the commands that change something act."""
-    from triaged.workflows import estate
+    from triaged import app
 
-    return estate.Bureau(cli.database, cli.app.desk, cli.app.post, getpass.getuser())
+    return app.bureau(cli.app, getpass.getuser())
 
 
 def job(cli: "Cli", *, dry_run: bool = False, fresh: bool = False) -> "Import":

@@ -4,15 +4,15 @@ Each is one transaction: the rule is asked, its entries are written, the mails t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from triaged.adapters.db import contracts, customers, engine, estate_views, rooms
+from triaged.adapters.db import contracts, customers, estate_views, rooms
 from triaged.adapters.db import estate as ledger
 from triaged.adapters.db.contract_models import Customer, Room
 from triaged.adapters.db.contracts import ContractRecord
 from triaged.adapters.db.engine import Session
 from triaged.desks import correspondence, letters
+from triaged.desks.bureau import Bureau
 from triaged.desks.case import Desk
 from triaged.domain import estate, spares
 from triaged.domain.catalogue import ServiceType
@@ -20,16 +20,6 @@ from triaged.domain.errors import PermanentError
 from triaged.domain.estate import Entry, Refusal
 from triaged.domain.notices import CountryNote, Notice, NoticeName
 from triaged.domain.order import Role
-
-
-@dataclass(frozen=True, slots=True)
-class Bureau:
-    """Where operators work: the database, the desk, the post; `actor` is who acts."""
-
-    database: engine.Database
-    desk: Desk
-    post: correspondence.Post
-    actor: str
 
 
 def assign(bureau: Bureau, number: str, names: Sequence[str], now: datetime) -> tuple[Notice, ...]:
