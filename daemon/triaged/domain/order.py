@@ -321,12 +321,16 @@ _GROUPED = re.compile(r"\d{1,3}(?:[ .,'\u00a0\u202f\u2009’]\d{3})+|\d{1,9}")
 
 
 def _number(written: str) -> int | None:
-    """A whole number as people write it: `1 250`, `1.250`, `40 licences`, `3 ans`; None for anything else."""
-    match = re.fullmatch(rf"\+?({_GROUPED.pattern})(?:[.,]0+)?(?:\s*[^\W\d_][^\d]*)?", written.strip())
-    return int(re.sub(r"\D", "", match[1])) if match else None
+    """A whole number as people write it: `1 250`, `1.250`, `40 licences (forty)`; None for anything else, and for
+    `40,000` and `1.000`, which are forty and one where they come out of a German or French ledger."""
+    text = re.sub(r"\s*\([^()]{0,60}\)$", "", written.strip())
+    match = re.fullmatch(rf"[+x×]?\s?({_GROUPED.pattern})(?:[.,]0{{1,2}})?(?:\s*[^\W\d_][^\d]*|\s?[x×])?", text)
+    if match is None or re.fullmatch(r"\d{1,3}[.,]000", match[1]):
+        return None
+    return int(re.sub(r"\D", "", match[1]))
 
 
-_MONTHS = re.compile(r"\W{0,3}(?:mois|monate?n?|months?|mths?)\b", re.IGNORECASE)
+_MONTHS = re.compile(r"\W{0,3}(?:mois|monate?n?|months?|mths?|m)\b", re.IGNORECASE)
 
 
 def _years(written: str) -> int | None:

@@ -16,12 +16,13 @@ from triaged.domain.message import Line, Message, Passage, Place
 from triaged.domain.order import Draft, DraftLine, Party, Role
 from triaged.domain.order_scan import Claim, Scanned
 from triaged.domain.order_table import Table
-from triaged.domain.order_words import Mark, OrderWords
+from triaged.domain.order_words import FIELDS, Mark, OrderWords
 
 _MOST_POSITIONS = 500
 _MOST_VALUES = 3  # contradicting values that are told
 _ENOUGH = 3  # parts of an order: see `is_order`
 _ENOUGH_QUOTED = 4
+_FORM_FIELDS = 7  # that only a form has
 _ORDERING = "order"  # in `where`: the words by which somebody orders
 _REPLY = re.compile(r"\s*(?:re|aw|r[ée]p|sv|antw|antwort)\s?(?:\[\d+\])?\s?:", re.IGNORECASE)
 _PREFIX = re.compile(r"\s*([^\W\d_]{1,16})\s?:")
@@ -44,7 +45,7 @@ def read(message: Message, words: OrderWords) -> Draft:
 
 def is_order(draft: Draft) -> bool:
     """Whether a mail has the shape of an order: three of PO number, SKU, licences and each party's mail or postal
-    address; the words "we order", "new order" count as one. A question that names an order has less."""
+    address; words such as "we order" or the labels of a whole form count as one. A question about an order has less."""
     return _parts(draft) >= _ENOUGH
 
 
@@ -81,7 +82,7 @@ def _draft(message: Message, files: Sequence[Passage], words: OrderWords) -> Dra
     by_name = {passage.name: [p for p in files if p.name == passage.name] for passage in files}
     sources = [own, *(_Source(_scanned(passages, words), []) for passages in by_name.values())]
     spoken = "" if _REPLY.match(message.subject) else values.spoken_po(message.subject, words)
-    draft = _assembled(sources, _ordering(message, words))
+    draft = _assembled(sources, _ordering(message, words) or _is_form(own))
     if spoken and not draft.po_number and draft:
         draft = replace(draft, po_number=spoken, where=(*draft.where, ("po_number", Place.SUBJECT.value)))
     return draft
@@ -103,6 +104,12 @@ def _ordering(message: Message, words: OrderWords) -> str:
             if words.holds(line.text, words.ordering):
                 return passage.where(line.number)
     return ""
+
+
+def _is_form(source: _Source) -> str:
+    """Where an order form begins: most of its fields are there, though perhaps empty."""
+    asked = {name: place for text in source.texts for name, place in text.asked.items() if name in FIELDS}
+    return next(iter(asked.values())) if len(asked) >= _FORM_FIELDS else ""
 
 
 # --- from what was found to a draft -------------------------------------------------------------------------------
@@ -294,7 +301,7 @@ def _by_number(
     last = ""
     for number, row in rows:
         cells = [values.clean(cell, words) for cell in row.split("\t")]
-        if sum(map(bool, cells)) < 2:
+        if sum(map(bool, cells)) < 2 or any(words.begins(cell, words.totals) for cell in cells[:3] if cell):
             continue
         said = cells[place] if place < len(cells) else ""
         party = any(cell and c and c.party for c, cell in zip(table.columns, cells, strict=False))

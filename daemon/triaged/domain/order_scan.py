@@ -6,7 +6,7 @@ to the customer; what is nobody's is dropped, and `order.check` asks for it.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from triaged.domain.message import Line
 from triaged.domain.order import Role
 from triaged.domain.order_lines import Positions
 from triaged.domain.order_table import Table
-from triaged.domain.order_words import OF_A_PARTY, Label, Mark, OrderWords
+from triaged.domain.order_words import OF_A_PARTY, Label, Mark, OrderWords, field_name
 
 _MOST_LINES = 12_000
 _POSITIONAL = frozenset({Mark.SKU, Mark.LICENCES, Mark.SERVICE, Mark.YEARS})
@@ -44,11 +44,13 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What one text says. `spoken` are PO numbers out of sentences, which count only where somebody orders."""
+    """What one text says. `spoken` are PO numbers out of sentences, which count only where somebody orders; `asked` are
+    the fields whose labels stand there, with or without a value, by where they were first found."""
 
     claims: tuple[Claim, ...]
     positions: Positions
     spoken: tuple[Claim, ...]
+    asked: Mapping[str, str]
 
 
 class _Context(NamedTuple):
@@ -79,7 +81,7 @@ def scan(lines: Sequence[Line], where: Callable[[int], str], words: OrderWords) 
         walk.feed(number, text, following)
     walk.leave()
     walk.positions.close()
-    return Scanned(tuple(walk.claims), walk.positions, tuple(walk.spoken))
+    return Scanned(tuple(walk.claims), walk.positions, tuple(walk.spoken), walk.asked)
 
 
 def columns(text: str) -> str:
@@ -98,6 +100,7 @@ class _Walk:
         self.words = words
         self.claims: list[Claim] = []
         self.spoken: list[Claim] = []
+        self.asked: dict[str, str] = {}
         self.positions = Positions(words)
         self._where = where
         self._at = ""
@@ -228,10 +231,12 @@ class _Walk:
             self._said(label, text)
 
     def _plain(self, block: _Block, text: str) -> bool:
-        """One plain line of a party's block; False where it is none."""
+        """One plain line of a party's block; False where it is none: below a party's value only its address follows."""
         found = values.addresses(text)
         if values.is_phone(text):
             return True
+        if _COLON.search(text) or not (block.context.headed or block.lines or found or re.search(r"\d", text)):
+            return False
         if len(found) == 1 and text.count(" ") < 6:
             self._claim(Mark.EMAIL, block.context, found[0], _RANK_BLOCK)
         elif found or values.is_sentence(text):
@@ -258,7 +263,7 @@ class _Walk:
             if not self._table or self.label(filled[0]) or self._labelled(filled[0]):
                 self._line(filled[0])
             return
-        headings = self._headings(cells, following)
+        headings = Table.of(cells, following.split("\t"), self.label)
         if self._table and not headings and self._table.takes(cells):
             self._table_row(self._table, cells)
             return
@@ -269,12 +274,6 @@ class _Walk:
             self._table.party = Label(None, self._context.party, self._context.sure)
         if self._table:
             self.leave()
-
-    def _headings(self, cells: list[str], following: str) -> Table | None:
-        """The table that begins here. Below headings only a first cell that is a label, or empty, can begin another."""
-        if self._table and cells[0] and not self.label(cells[0]):
-            return None
-        return Table.of(cells, following.split("\t"), self.label)
 
     def _table_row(self, table: Table, cells: list[str]) -> None:
         if any(self.words.begins(cell, self.words.totals) for cell in cells[:3] if cell and not values.skus(cell)):
@@ -311,7 +310,8 @@ class _Walk:
             self._said_cells(_of_next_line(label, cells[at]), [cell for cell in cells[at + 1 : end] if cell])
             at, told = end, True
         if not told and not self.positions.loose_row(cells):
-            self._free(" ".join(cell for cell in cells if cell))
+            self._spoken(" ".join(cells))
+            self.leave()
 
     def _is_value(self, cell: str, beside: bool) -> bool:
         label = self.label(cell) if cell else None
@@ -336,6 +336,9 @@ class _Walk:
     def _said(self, label: Label, written: str) -> None:
         value = values.clean(written, self.words)
         self._pending, self._waited, self._address = None, False, -1
+        whose = self._context.party if self._context else None
+        if name := field_name(Label(label.field, label.party or whose)):
+            self.asked.setdefault(name, self._at)
         if label.field is None:
             self._party(label, value, written)
         elif label.field in OF_A_PARTY:

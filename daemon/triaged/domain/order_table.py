@@ -28,12 +28,12 @@ class Table:
     @classmethod
     def of(cls, cells: Sequence[str], following: Sequence[str], label: _Read) -> "Table | None":
         """The table whose headings these cells are, judged with the row below; None where they are none."""
+        if len(following) < 2 or any("@" in cell or re.search(r"\d{3}", cell) for cell in cells):
+            return None
         columns = [label(cell) if cell else None for cell in cells]
         known = [column for column in columns if column]
         below = next((cell for cell in following if cell.strip()), "").strip()
-        if len(set(known)) < 2 or len(following) < 2 or 2 * len(known) < sum(map(bool, cells)):
-            return None
-        if any("@" in cell or re.search(r"\d{3}", cell) for cell in cells):
+        if len(set(known)) < 2 or 2 * len(known) < sum(map(bool, cells)):
             return None
         across = all(column.field is None and column.party for column in known)
         beside = label(below)

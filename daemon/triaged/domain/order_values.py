@@ -5,19 +5,21 @@ Nothing is mended: a value that is no address or no number stays as written, so 
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from triaged.domain import vocabulary
 from triaged.domain.order_words import Mark, OrderWords
 
 _LONGEST = 300
+_MOST_TOKENS = 12  # of a line that may be a PO number
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u1680\u2007\u2009\u202f\u205f\u3000"), " ") | dict.fromkeys(
     [*range(0x09), *range(0x0A, 0x20), 0x7F, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, 0xAD]
 )
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212"), "-")
-_QUOTED = re.compile(r"\s{0,3}(?:[>＞]\s{0,3}){1,40}")
-_BULLET = re.compile(r"(?:[-*•·●▪◦‣–—+»]|#{1,6}|\d{1,2}[.)]|[a-hA-H][.)])\s{1,8}(?=\S)")
-_MARKUP = re.compile(r"\*\*|__|(?<!\w)[*_`](?=\w)|(?<=[\w:.])[*_`](?!\w)")
+_QUOTED = re.compile(r"^\s{0,3}(?:[>＞]\s{0,3}){1,40}")
+_BULLET = re.compile(r"^(?:[-*•·●▪◦‣–—+»]|#{1,6}|\d{1,2}[.)]|[a-hA-H][.)])\s{1,8}(?=\S)")
+_MARKUP = re.compile(r"\*\*|(?<!_)__(?=[^\W_])|(?<=[^\W_])__(?!_)|(?<!\w)[*_`](?=\w)|(?<=[\w:.])[*_`](?!\w)")
 _FRINGE = " \t*`\"'«»“”„‟;,|"
 _EMPTY = re.compile(r"[\W_]*|[xX_.…?\W]{2,}|[<\[{(][^@<>\d]{0,80}[>\]})]")
 _ADDRESS = re.compile(r"[^\s<>()\[\]{},;:\"'«»“”|/\\@]{1,64}@[^\s<>()\[\]{},;:\"'«»“”|/\\@]{1,253}")
@@ -26,7 +28,7 @@ _SKU_TORN = re.compile(r"(\d{3})[ .]?(\d{6})")
 _OURS = re.compile(r"(?:ORD|SC)-\d{6}", re.IGNORECASE)
 _NUMBER = r"\d{1,3}(?:[ .,'’]\d{3})+|\d{1,7}"
 _COUNT = re.compile(
-    rf"(?<![\w.,-])(?:(?P<times>[x×*])\s?|(?P<before>[^\W\d_]{{1,30}})\s?[:=]\s?)?(?<![\d.,-])(?P<number>{_NUMBER})"
+    rf"(?<![\w.,-])(?:(?P<times>[x×*])\s?|(?P<before>[^\W\d_]{{1,30}})\s?[:=]?\s?)?(?<![\d.,-])(?P<number>{_NUMBER})"
     r"(?![\w.,-]{0,9}\d)\s?(?P<unit>[^\W\d_]{1,30}|[×*])?"
 )
 _DATED = re.compile(r"\s(?:du|vom|dated|of|from|le|am|on)\s\W{0,2}\d{1,4}[./ -].{0,20}$", re.IGNORECASE)
@@ -77,7 +79,7 @@ def without_addresses(text: str) -> str:
 
 def po_number(value: str) -> str:
     """A PO number without what stands behind it: a date, a remark in brackets; empty for one of our own numbers."""
-    number = _DATED.sub("", re.sub(r"\s?[(\[].{0,100}$", "", value)).strip(" #:")
+    number = _DATED.sub("", re.sub(r"\s?[(\[].{0,100}$", "", value)).strip(" #:?!.")
     return "" if _OURS.fullmatch(number) or _DATE.fullmatch(number) else number
 
 
@@ -89,13 +91,15 @@ def is_number_like(value: str) -> bool:
 def spoken_po(text: str, words: OrderWords) -> str:
     """The PO number that a subject or a sentence names: PO-4711, commande n° 4711."""
     text = text[:1_000].translate(_DASHES)
-    for match in _TOKEN.finditer(text):
+    for match in islice(_TOKEN.finditer(text), _MOST_TOKENS):
         token = match[0].strip("#/-_")
         prefix = re.match(r"[A-Za-z]*", token)
         if not re.search(r"\d{2}", token) or _SKU.fullmatch(token) or _DATE.fullmatch(token) or _OURS.fullmatch(token):
             continue
         if prefix and words.marks.get(prefix[0].lower()) is Mark.PO_NUMBER:
             return token
+        if words.begins(text[match.end() : match.end() + 30], words.units):
+            continue
         if len(re.sub(r"\D", "", token)) >= 3 and _is_po(
             vocabulary.words(text[max(match.start() - 60, 0) : match.start()]), words
         ):

@@ -17,7 +17,7 @@ _LONGEST_LABEL = 100  # characters
 _MOST_WORDS = 12
 _MOST_JOINED = 6  # words of one phrase
 _BRACKETS = re.compile(r"\([^()]{0,60}\)|\[[^\[\]]{0,60}\]|\*")
-_TWO_DIGITS = re.compile(r"\d{2}|@")
+_TELLING = re.compile(r"\d{2}|@|[^\W_]-?\d")  # values, not labels: PO-1, 40
 
 
 class Mark(StrEnum):
@@ -120,7 +120,7 @@ class OrderWords:
 
     def label(self, text: str) -> Label | None:
         """What a text names when it is a label and nothing else."""
-        if len(text) > _LONGEST_LABEL or _TWO_DIGITS.search(text):
+        if len(text) > _LONGEST_LABEL or _TELLING.search(text):
             return None
         spoken = vocabulary.words(text)
         found = self._marks(spoken)

@@ -401,7 +401,6 @@ def _is_named_by_date(text: str) -> bool:
 # --- our fill-in block --------------------------------------------------------------------------------------------
 
 _VALUE = re.compile(r"[^:：]{0,200}[:：][\W_]*[^\W_]")
-_LONELY_VALUE = re.compile(r"[^@\s]{1,200}@|\D{0,20}\d{6}")  # typed under its label instead of behind it
 
 
 def _filled_in(texts: Sequence[str]) -> Iterator[int]:
@@ -428,14 +427,17 @@ def _form_end(start: int, bare: Sequence[str]) -> int:
 
 
 def _values(start: int, end: int, bare: Sequence[str]) -> Iterator[int]:
-    label = None
+    """Labels with a value, and what was typed right below a label: its value, or more lines of it."""
+    label, told = None, False
     for at in range(start, end + 1):
         text = bare[at].removesuffix(notices.FILL_IN_CLOSE).rstrip()
         if _VALUE.match(text):
             yield at
-            label = None
+            label, told = at, True
         elif text.endswith((":", "：")):
-            label = at
-        elif label is not None and _LONELY_VALUE.match(text):
-            yield from (label, at)
+            label, told = at, False
+        elif label is not None and text:
+            yield from (at,) if told else (label, at)
+            told = True
+        else:
             label = None
