@@ -1,10 +1,14 @@
 """The pages tell the truth: tables in docs/ are compared with the code."""
 
 import re
+from collections.abc import Mapping, Set
+from enum import StrEnum
 from pathlib import Path
 
+import pytest
+
 from triaged import cli
-from triaged.domain import ticket
+from triaged.domain import contract, invitation, order, ticket
 from triaged.domain.decision import Reason
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -16,13 +20,22 @@ def test_every_reason_is_explained_to_operators_in_its_order() -> None:
     assert re.findall(r"^\| `(\w+)` \|", table, re.M) == [reason.value for reason in Reason]
 
 
-def test_the_table_of_ticket_states_is_the_codes() -> None:
-    table = (DOCS / "architecture.md").read_text().split("Ticket:")[1].split("Queue:")[0]
+@pytest.mark.parametrize(
+    ("thing", "transitions"),
+    [
+        ("Ticket:", ticket.TRANSITIONS),
+        ("Order:", order.TRANSITIONS),
+        ("Contract (", contract.TRANSITIONS),
+        ("Invitation:", invitation.TRANSITIONS),
+    ],
+)
+def test_the_table_of_states_is_the_codes(thing: str, transitions: Mapping[StrEnum, Set[StrEnum]]) -> None:
+    table = (DOCS / "architecture.md").read_text().split(f"\n{thing}")[1].split("|\n\n")[0] + "|"
     rows = re.findall(r"^\| (\w+) \| ([\w, –]+) \|$", table, re.M)
     written = {
         state: set() if allowed == "–" else set(allowed.split(", ")) for state, allowed in rows if state != "from"
     }
-    assert written == {state.value: {one.value for one in allowed} for state, allowed in ticket.TRANSITIONS.items()}
+    assert written == {state.value: {one.value for one in allowed} for state, allowed in transitions.items()}
 
 
 def test_every_command_is_named_in_the_readme_or_the_operators_page() -> None:
