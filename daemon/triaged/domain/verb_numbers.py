@@ -24,13 +24,12 @@ _BETWEEN = frozenset({
     "no", "nr", "n", "num", "numero", "number", "nummer", "ref", "reference", "select", "logitech", "syncplus",
 })  # fmt: skip
 _JOINING = frozenset(["et", "and", "und", "ou", "or", "oder", "sowie", "ainsi", "que"])
-_MARKS = frozenset(".:,")
 _REACH = 4  # tokens between a label and its number
 _LINKED = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,200}|https?://\S{1,2000}")
 _DATE = re.compile(r"(?<![\w/.-])(?:\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}-\d\d-\d\d)(?![\w/-])")
 _PIECE = re.compile(r"\d+|[^\W\d_]+")
 _MOST_TEXT = 200_000
-_SHORT = 3  # characters: a known number so short counts only behind a label
+_SHORT = 3  # characters: a known number so short is not looked for
 
 
 def read(sentences: Iterable[Sentence]) -> tuple[str, ...]:
@@ -97,8 +96,8 @@ def _telephone(tokens: Sequence[Token]) -> bool:
 
 def mentions(message: Message, known: Iterable[str]) -> tuple[str, ...]:
     """Which known order and contract numbers stand in the subject or new text as whole words, however punctuated:
-    "PO 4711", "po-4711" and "PO4711" are one, "47110" is another. A number of up to three characters needs a label
-    of its own form around it, because "12" is also a count; dates and addresses hold none."""
+    "PO 4711", "po-4711" and "PO4711" are one, "47110" is another. A number of up to three characters is
+    never found here, because "12" is also a count: `read` takes it behind a label. Dates and addresses hold none."""
     text = "\n".join((message.subject, message.text))[:_MOST_TEXT]
     pieces = _pieces(_DATE.sub(" . ", _LINKED.sub(" . ", text)))
     places: dict[str, list[int]] = {}

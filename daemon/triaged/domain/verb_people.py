@@ -52,6 +52,10 @@ def _places(sentences: Sequence[Sentence], adding: Sequence[int], own: frozenset
         return [*beside, *_list(sentences, behind, sentences[last])]
     if behind:
         return [behind[0], *_list(sentences, behind[1:], sentences[behind[0]])]
+    if adding and not any(sentences[at].has(Role.PERSON) for at in adding):  # "please invite him"
+        near = [at for at in range(max(0, last - 1), last) if len(list(addresses(sentences[at], own))) == 1]
+        if near:
+            return near
     return [at for at in range(last) if any(addresses(sentences[at], own)) and _is_list_line(sentences[at])]
 
 

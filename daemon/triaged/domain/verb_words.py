@@ -72,6 +72,8 @@ class Role(StrEnum):
     POSSIBLE = "possible"
     PROCEED = "proceed"
     ABOUT = "about"
+    CONFIRM = "confirm"
+    PASSIVE = "passive"
     HYPOTHETICAL = "hypothetical"
     GENERAL = "general"
     NEGATION = "negation"

@@ -21,6 +21,7 @@ __all__ = ["VerbWords", "mentions", "read"]
 _REACH = 40  # tokens between "please" and what is asked for
 _AFTER = 12  # tokens in which a negation may follow its verb: "stornieren Sie die Bestellung nicht"
 _OPENING_WORDS = 2  # "Bonjour", "Dear all"
+_SHORT_WORD = 4
 _GREETING = 4  # words of a body that says nothing
 _SHORT_LINE = 9  # tokens: a title
 
@@ -87,8 +88,9 @@ _DONE = {
     Role.CANCEL_DONE: Role.CANCEL,
     Role.RESTORE_DONE: Role.RESTORE,
 }
-_MARKERS = (Role.THANKS, Role.ABOUT, Role.ASK, Role.WILL, Role.POSSIBLE, Role.WISH)
+_MARKERS = (Role.THANKS, Role.ABOUT, Role.CONFIRM, Role.ASK, Role.WILL, Role.POSSIBLE, Role.WISH)
 _CANCELLATION = (Role.CANCEL_NOUN, Role.CANCEL_DONE)
+_GOVERNING = (Role.PROCEED, Role.MINE, Role.CONTRACT, Role.BREAKER, Role.PLEASE)
 _DOING = (Role.CANCEL, Role.CANCEL_NOW, Role.RESTORE, Role.RESTORE_NOW)
 _RESTORING = (Role.REVERSE, Role.VOID, Role.RESTORE, Role.RESTORE_NOW, Role.RESTORE_NOUN, Role.KEEP, Role.CANCEL)
 _LEADING = frozenset({
@@ -178,7 +180,7 @@ def _claims(around: _Around) -> Iterator[_Claim]:
 def _action(around: _Around, index: int) -> Iterator[_Claim]:
     """What one phrase asks for, if it is an action on an object of ours."""
     sentence, item = around.sentence, around.sentence.items[index]
-    role = next((role for role in item.roles if role in _ACTIONS), None) or _mistyped(sentence, index)
+    role = next((role for role in item.roles if role in _ACTIONS), None) or _participle(sentence, index)
     if role is None or (role is Role.CANCEL_NOUN and sentence.has(*_RESTORING)):
         return
     verb, form = _ACTIONS[role]
@@ -194,13 +196,13 @@ def _action(around: _Around, index: int) -> Iterator[_Claim]:
     yield _Claim(verb, mood, around.at, f"{sentence.where}: {because}")
 
 
-def _mistyped(sentence: Sentence, index: int) -> Role | None:
-    """ "pouvez-vous renvoyé": a participle right behind the request is an infinitive."""
-    item = sentence.items[index]
-    before = sentence.items[index - 1] if index else None
-    if before and Role.ASK in before and item.start - before.end <= 1:
-        return next((_DONE[role] for role in item.roles if role in _DONE), None)
-    return None
+def _participle(sentence: Sentence, index: int) -> Role | None:
+    """The verb of "pouvez-vous renvoyé" (a slip), "should be cancelled", "soll storniert werden"."""
+    items, item = sentence.items, sentence.items[index]
+    done = next((_DONE[role] for role in item.roles if role in _DONE), None)
+    before, after = items[:index][-1:], items[index + 1 : index + 2]
+    wanted = any(one.end + 1 >= item.start and (Role.ASK in one or Role.PASSIVE in one) for one in before)
+    return done if wanted or any(item.end + 1 >= one.start and Role.PASSIVE in one for one in after) else None
 
 
 # --- is it asked for? ---------------------------------------------------------------------------------------------
@@ -218,6 +220,8 @@ def _mood(around: _Around, index: int, verb: Verb | None, form: _Form) -> tuple[
         return _Mood.ABOUT, None
     if marker is None:
         return _unmarked(sentence, item, form), None
+    if form is _Form.NOUN and verb is Verb.CANCEL_CONTRACT and not _governed(sentence, item, marker):
+        return None, None
     return _marked(sentence, marker, verb), marker
 
 
@@ -260,7 +264,7 @@ def _unmarked(sentence: Sentence, action: Item, form: _Form) -> _Mood | None:
         if opening and short and sentence.has(Role.PLEASE) and not sentence.question:
             return _Mood.REQUEST
         return _Mood.TITLE if sentence.subject or (opening and short and not sentence.question) else None
-    if opening and not sentence.question:
+    if opening and not sentence.question and action.roles.isdisjoint(_DONE):
         return _Mood.REQUEST
     return _Mood.REQUEST if sentence.has(Role.PLEASE) and not sentence.has(Role.THIRD) else None
 
@@ -277,7 +281,7 @@ def _marked(sentence: Sentence, marker: Item, verb: Verb | None) -> _Mood | None
     match next(role for role in _MARKERS if role in marker):
         case Role.THANKS:
             return None
-        case Role.ABOUT:
+        case Role.ABOUT | Role.CONFIRM:
             return _Mood.ABOUT
         case Role.WILL if sentence.question and verb is not Verb.RESEND_INVITATION:
             return _Mood.ABOUT if marker.clause == sentence.clauses[-1] else _Mood.REQUEST
@@ -287,6 +291,19 @@ def _marked(sentence: Sentence, marker: Item, verb: Verb | None) -> _Mood | None
             return _Mood.ABOUT if strict else _Mood.REQUEST
         case _:
             return _Mood.REQUEST
+
+
+def _governed(sentence: Sentence, noun: Item, marker: Item) -> bool:
+    """Whether a noun is what is asked for, "nous demandons l'annulation", and not only spoken of: "please find attached
+    the cancellation". Words of up to four letters and "proceed with" may stand between."""
+    if marker.roles.isdisjoint((Role.ASK, Role.WILL)):
+        return True
+    free = {
+        at for item in sentence.items if not item.roles.isdisjoint(_GOVERNING) for at in range(item.start, item.end)
+    }
+    free |= {at for at, token in enumerate(sentence.tokens) if len(token.text) <= _SHORT_WORD}
+    other = {at for item in sentence.items if item.roles.isdisjoint(_GOVERNING) for at in range(item.start, item.end)}
+    return all(at in free and at not in other for at in range(marker.end, noun.start))
 
 
 def _own_wish(sentence: Sentence, marker: Item, strict: bool) -> bool:
@@ -459,7 +476,7 @@ def _mistake(around: _Around) -> Iterator[_Claim]:
 def _status(around: _Around) -> Iterator[_Claim]:
     """A question for the writer's own contracts: their state, their end, their licences."""
     sentence = around.sentence
-    if sentence.has(Role.ABOUT, Role.HYPOTHETICAL, Role.FOREIGN, Role.NEGATION, *_DOING):
+    if sentence.has(Role.ABOUT, Role.HYPOTHETICAL, Role.FOREIGN, Role.NEGATION, *_DOING, Role.INVITATION):
         return
     item = next((one for one in sentence.items if Role.STATUS in one or Role.COUNT in one), None)
     if item is None:
