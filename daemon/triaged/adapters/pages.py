@@ -137,6 +137,12 @@ def _day(context: Mapping[str, Any], day: date) -> str:
 
 
 @jinja2.pass_context
+def _shortday(context: Mapping[str, Any], day: date) -> str:
+    """`25 nov. 2026`: for a table."""
+    return dates.format_date(day, "medium", locale=context["_babel"]).replace(" ", "\u00a0")
+
+
+@jinja2.pass_context
 def _instant(context: Mapping[str, Any], time: datetime, timezone: str) -> str:
     """`mercredi 25 novembre 2026, 10:42 (Paris)`: 24 hours in every language, and whose clock it is."""
     babel, zone = context["_babel"], ZoneInfo(timezone)
@@ -151,4 +157,4 @@ def _number(context: Mapping[str, Any], value: int) -> str:
     return numbers.format_decimal(value, locale=context["_babel"])
 
 
-_FILTERS: dict[str, Callable[..., Any]] = {"day": _day, "instant": _instant, "number": _number}
+_FILTERS: dict[str, Callable[..., Any]] = {"day": _day, "shortday": _shortday, "instant": _instant, "number": _number}

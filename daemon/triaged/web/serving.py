@@ -39,10 +39,10 @@ def place(values: Settings) -> tuple[str, int]:
 
 def serve(app: App, host: str, port: int) -> None:
     """Answer until SIGTERM or SIGINT. Raises PortTaken, and PermanentError for a schema or configuration of others."""
-    pages = application.build(composition.ready(app))
-    with _listening(host, port) as listener, _stopped_by_signals(_server(pages)) as server:
+    running = server(application.build(composition.ready(app)))
+    with _listening(host, port) as listener, _stopped_by_signals(running):
         log.event("listening", host=host, port=listener.getsockname()[1], pages=app.settings.service.public_url)
-        server.run(sockets=[listener])
+        running.run(sockets=[listener])
     log.event("stopped")
 
 
@@ -53,7 +53,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(pages: object) -> _Server:
+def server(pages: object) -> uvicorn.Server:
+    """uvicorn for these pages; `should_exit` ends it."""
     return _Server(
         uvicorn.Config(
             pages,  # type: ignore[arg-type]  # Starlette is an ASGI application; uvicorn spells the protocol otherwise
@@ -87,15 +88,15 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(server: _Server) -> Iterator[_Server]:
+def _stopped_by_signals(running: uvicorn.Server) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
-        server.force_exit = server.should_exit  # the second time at once
-        server.should_exit = True
+        running.force_exit = running.should_exit  # the second time at once
+        running.should_exit = True
 
     numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield server
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
