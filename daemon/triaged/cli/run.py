@@ -46,11 +46,12 @@ def check(cli: "Cli", as_json: bool) -> None:
     from triaged.adapters import terminal
     from triaged.workflows import checkup
 
-    relay = app.relay(cli.app)
+    here = cli.app
+    relay = app.relay(here)
     scripts = settings.shipped("migrations")
     found = []
     try:
-        for finding in checkup.findings(cli.settings, cli.app.database, scripts, cli.app.renderer, relay):
+        for finding in checkup.findings(here.settings, here.database, scripts, here.renderer, here.pages, relay):
             found.append(finding)
             if not as_json:
                 terminal.checked(finding.level, finding.name, finding.text, finding.fix)

@@ -1,10 +1,10 @@
 """`check`: try everything that the daemon will need, and say in one line each what is right, doubtful or wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from triaged.adapters import imap, smtp, templates
+from triaged.adapters import imap, pages, smtp, templates
 from triaged.adapters.db import engine, migrations
 from triaged.domain.errors import PermanentError, TransientError
 from triaged.settings import Mailbox, Settings
@@ -22,16 +22,22 @@ class Finding:
 
 
 def findings(
-    settings: Settings, database: engine.Database, scripts: Path, renderer: templates.Renderer, relay: smtp.Relay
+    settings: Settings,
+    database: engine.Database,
+    scripts: Path,
+    renderer: templates.Renderer,
+    portal: pages.Pages,
+    relay: smtp.Relay,
 ) -> Iterator[Finding]:
-    """Configuration, database, schema, each server, templates in every locale; each tried for real."""
+    """Configuration, database, schema, each server, mails and pages in every locale; each tried for real."""
     yield Finding("ok", "configuration", f"{settings.path}: {len(settings.mailboxes)} mailboxes")
     yield from (Finding("warn", "configuration", text) for text in settings.warnings)
     yield _database(database, scripts)
     for mailbox in settings.mailboxes:
         yield _mailbox(mailbox, settings.limits.message)
     yield _relay(relay)
-    yield from _templates(renderer)
+    yield from _templates("templates", renderer.problems(), renderer.locales())
+    yield from _templates("pages", portal.problems(), portal.locales)
 
 
 def _database(database: engine.Database, scripts: Path) -> Finding:
@@ -68,8 +74,7 @@ def _relay(relay: smtp.Relay) -> Finding:
     return Finding("ok", "relay", f"{relay.name} takes our mail")
 
 
-def _templates(renderer: templates.Renderer) -> Iterator[Finding]:
-    problems = renderer.problems()
-    yield from (Finding("FAIL", "templates", problem) for problem in problems)
+def _templates(name: str, problems: Sequence[str], locales: Sequence[str]) -> Iterator[Finding]:
+    yield from (Finding("FAIL", name, problem) for problem in problems)
     if not problems:
-        yield Finding("ok", "templates", f"complete in {', '.join(renderer.locales())}")
+        yield Finding("ok", name, f"complete in {', '.join(locales)}")
