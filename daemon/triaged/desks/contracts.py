@@ -154,7 +154,7 @@ def _order(reading: _Reading, session: Session) -> Considered | None:
     number = order_number(weighed.completes or weighed.stands or 0) if weighed.completes or weighed.stands else ""
     notices = ordering.notices(weighed, one.desk, session, number)
     if not one.answerable:
-        notices = tuple(notice for notice in notices if one.requester not in notice.to)
+        notices = tuple(notice for notice in notices if not _is_answer(notice))
     decision = replace(
         _frame(reading, Verdict.ORDER, weighed.reason),
         problems=weighed.problems,
@@ -164,6 +164,11 @@ def _order(reading: _Reading, session: Session) -> Considered | None:
         steps=(*_steps(reading), Step("order", _told(weighed))),
     )
     return Considered(decision, weighed)
+
+
+def _is_answer(notice: Notice) -> bool:
+    """Written to the sender of the mail, not to a party of the order: a machine gets none."""
+    return notice.name is NoticeName.ORDER_PROBLEMS or notice.facts.repeated
 
 
 def _purchase(reading: _Reading) -> Purchase:
@@ -203,7 +208,7 @@ def _request(reading: _Reading, session: Session) -> Considered | None:
         sender=one.requester,
         arrived=one.mail.arrived,
         standings=reading.standings,
-        named=(*verbs.mentions(one.mail.message, known), *_written(asked, known)),
+        named=_named(one, asked, known),
     )
     work = requests.weigh(request, one.desk.settings, session)
     notices = _answers(work, reading, session)
@@ -218,10 +223,14 @@ def _request(reading: _Reading, session: Session) -> Considered | None:
     return Considered(decision, work)
 
 
-def _written(asked: Asked, known: Sequence[str]) -> tuple[str, ...]:
-    """The numbers of the mail that are numbers of the sender's contracts, however they are punctuated."""
+def _named(one: Case, asked: Asked, known: Sequence[str]) -> tuple[str, ...]:
+    """The numbers of the sender's contracts that the mail means, however they are punctuated. What cannot be undone by
+    a mistake keeps to the numbers of the very sentence that asks, where it has any."""
     written = {order.folded(number) for number in asked.numbers}
-    return tuple(number for number in known if order.folded(number) in written)
+    meant = tuple(number for number in known if order.folded(number) in written)
+    if asked.numbers and asked.verb in (Verb.CANCEL_CONTRACT, Verb.RESTORE_CONTRACT):
+        return meant
+    return (*meant, *verbs.mentions(one.mail.message, known))
 
 
 def _outcome(work: Granted | Refused) -> str:
@@ -391,9 +400,7 @@ def carry_out(books: Books, considered: Considered) -> Decision:
 
 
 def _booked(decision: Decision, booked: placing.Booked) -> Decision:
-    asker = decision.sender.address if decision.sender else ""
-    silent = () if decision.answerable else (asker,)
-    notices = tuple(notice for notice in booked.notices if not set(notice.to) & set(silent))
+    notices = tuple(notice for notice in booked.notices if decision.answerable or not _is_answer(notice))
     notices += (booked.invitation,) if booked.invitation else ()
     numbers = tuple(one.number for one in booked.contracts)
     return replace(decision, order=booked.number, contracts=numbers, notices=notices)

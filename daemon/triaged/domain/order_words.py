@@ -201,6 +201,8 @@ def _label(found: Sequence[Mark]) -> Label | None:
         return Label(Mark.OTHER)
     party = next(iter(named), None)
     sure = Mark.CUSTOMER_MAYBE not in found or Mark.CUSTOMER in found
+    if fields[:1] == [Mark.CONTACT] and Mark.NAME in fields:
+        fields = [Mark.NAME]  # "name of the end customer (IT administrator)": the name that is asked for
     if party and fields and fields[0] in (Mark.SKU, Mark.POSITION):
         return Label(Mark.OTHER)  # the reseller's own article or line number
     return Label(fields[0] if fields else None, party, sure)

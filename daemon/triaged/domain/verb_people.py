@@ -12,6 +12,8 @@ from triaged.domain.verb_sentences import Item, Sentence
 from triaged.domain.verb_words import Role
 
 _LIST_WORDS = 8  # words of a line that only names somebody: "- Paul Durand (technician), paul@acme.example"
+_ADDING = frozenset({Role.ADD, Role.ADD_NOW, Role.ADD_NOUN, Role.ADD_DONE, Role.INVITE})
+_QUALITY = ("as", "als", "en")  # "as administrator of …", "als Administrator …", "en tant qu’administrateur …"
 _BEFORE = 3  # tokens between a negation and the address that it denies
 
 
@@ -40,7 +42,7 @@ def read(sentences: Sequence[Sentence], adding: Sequence[int], own: frozenset[st
     if not people:
         return (), Access.READER
     scope = [sentences[at] for at in sorted({*adding, *places, *_roles(sentences, places)})]
-    return people, _access(scope)
+    return people, _access(scope, own)
 
 
 def _places(sentences: Sequence[Sentence], adding: Sequence[int], own: frozenset[str]) -> list[int]:
@@ -86,12 +88,24 @@ def _roles(sentences: Sequence[Sentence], places: Sequence[int]) -> Iterator[int
                 yield at
 
 
-def _access(scope: Sequence[Sentence]) -> Access:
+def _access(scope: Sequence[Sentence], own: frozenset[str]) -> Access:
     items = [(sentence, item) for sentence in scope for item in sentence.items]
     if any(Role.READER in item for _, item in items):
         return Access.READER
-    admin = any(Role.ADMIN in item and not _negated(sentence, item) for sentence, item in items)
+    admin = any(
+        Role.ADMIN in item and not _negated(sentence, item) and not _of_the_writer(sentence, item, own)
+        for sentence, item in items
+    )
     return Access.ADMIN if admin else Access.READER
+
+
+def _of_the_writer(sentence: Sentence, item: Item, own: frozenset[str]) -> bool:
+    """ "As administrator of our account, I ask you to add …": a clause of its own, before whoever is named."""
+    people = [at for at, _ in addresses(sentence, own)]
+    first = next((at for at, clause in enumerate(sentence.clauses) if clause == item.clause), 0)
+    asked = any(other.roles & _ADDING and other.clause == item.clause for other in sentence.items)
+    opens = sentence.tokens[first].text.lower() in _QUALITY
+    return bool(people) and item.start < min(people) and opens and not asked
 
 
 def _negated(sentence: Sentence, item: Item) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from triaged.adapters.db import casebook, engine, hosts, ledger, outbox, tickets
+from triaged.adapters.db import casebook, contracts, engine, hosts, invitations, ledger, orders, outbox, tickets
 from triaged.domain.delivery import State
 from triaged.settings import Settings
 
@@ -19,6 +19,9 @@ class Overview:
     tickets: dict[str, int]
     critical: int
     queue: dict[str, int]
+    orders: dict[str, int]
+    contracts: dict[str, int]
+    invitations: dict[str, int]
     attention: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def overview(database: engine.Database, settings: Settings, now: datetime) -> Ov
         )
         positions = {m.name: ledger.position(session, m.name) for m in settings.mailboxes}
         messages, counted, queue = casebook.counts(session), tickets.counts(session), outbox.counts(session)
+        ordered, booked, invited = orders.counts(session), contracts.counts(session), invitations.counts(session)
     open_by_state: dict[str, int] = {}
     for (state, _severity), number in counted.items():
         open_by_state[state] = open_by_state.get(state, 0) + number
@@ -47,7 +51,10 @@ def overview(database: engine.Database, settings: Settings, now: datetime) -> Ov
         tickets=open_by_state,
         critical=critical,
         queue={state.value: number for state, number in queue.items()},
-        attention=tuple(_attention(daemons, mailboxes, messages, open_by_state, queue)),
+        orders=ordered,
+        contracts=booked,
+        invitations=invited,
+        attention=tuple(_attention(daemons, mailboxes, messages, open_by_state, ordered, queue)),
     )
 
 
@@ -62,6 +69,7 @@ def _attention(
     mailboxes: tuple[dict[str, Any], ...],
     messages: dict[str, int],
     states: dict[str, int],
+    ordered: dict[str, int],
     queue: dict[State, int],
 ) -> list[str]:
     said = []
@@ -72,6 +80,8 @@ def _attention(
             said.append(f"mailbox {mailbox['name']}: {mailbox['state']}: {mailbox.get('reason')}")
     if states.get("review"):
         said.append(f"{_number(states['review'], 'ticket')} in review: `triaged ticket list --state review`")
+    if ordered.get("review"):
+        said.append(f"{_number(ordered['review'], 'order')} in review: `triaged order list --state review`")
     if messages.get("quarantined"):
         said.append(f"{_number(messages['quarantined'], 'mail')} in quarantine: `triaged quarantine list`")
     for state in (State.UNCERTAIN, State.FAILED, State.HELD):

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.orm import Session
 
+from triaged.adapters.db import engine
 from triaged.adapters.db.contract_models import Contract as ContractRow
 from triaged.adapters.db.contract_models import Customer, Invitation, Person, contract_number, row_id
 from triaged.domain import contract as rules
@@ -339,3 +340,8 @@ def _standing(
     access = people.get((record.customer_id, record.site))
     placed = record.placed_by == (partner or address)
     return Standing(record, frozenset(exact | by_domain), placed, access, record.id in invited)
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How many stand in each state."""
+    return engine.tally(session, ContractRow.state)

@@ -90,6 +90,12 @@ def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def tally(session: Session, column: Any) -> dict[str, int]:
+    """How many rows have each value of a column, sorted by value."""
+    query = sqlalchemy.select(column, sqlalchemy.func.count()).group_by(column).order_by(column)
+    return {str(value): int(number) for value, number in session.execute(query)}
+
+
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
     """A database that cannot be used now is a TransientError that says what to look at; errors of ours pass."""

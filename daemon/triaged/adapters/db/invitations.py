@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.orm import Session
 
-from triaged.adapters.db import outbox
+from triaged.adapters.db import engine, outbox
 from triaged.adapters.db.contract_models import Contract, Invitation, contract_number
 from triaged.domain import invitation as rules
 from triaged.domain.errors import PermanentError
@@ -214,3 +214,8 @@ def _replaced_on(session: Session, row: Invitation) -> datetime | None:
         return None
     newest = list(session.scalars(_of(row.contract_id, row.recipient)))[-1]
     return newest.sent_at or newest.created_at
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How many stand in each state."""
+    return engine.tally(session, Invitation.state)

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.orm import Session
 
+from triaged.adapters.db import engine
 from triaged.adapters.db.contract_models import PurchaseOrder, order_number, row_id
 from triaged.domain import order as rules
 from triaged.domain.errors import PermanentError
@@ -165,3 +166,8 @@ def record(row: PurchaseOrder) -> OrderRecord:
         decided_by=row.decided_by or "",
         note=row.note or "",
     )
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How many stand in each state."""
+    return engine.tally(session, PurchaseOrder.state)
