@@ -30,7 +30,7 @@ ATTRIBUTIONS = {
 HEADERS = {
     "fr": "De : Services <select@vendor.example>\nEnvoyé : lun. 15 juin 2026 10:12\nÀ : Jean\nObjet : Votre commande",
     "en": "From: Services <select@vendor.example>\nSent: Monday, June 15, 2026 10:12\nTo: Jean\nSubject: Your order",
-    "de": "Von: Services <select@vendor.example>\nGesendet: Mo, 15. Juni 2026 10:12\nAn: Jean\nBetreff: Ihre Bestellung",
+    "de": "Von: Services <select@vendor.example>\nGesendet: 15. Juni 2026 10:12\nAn: Jean\nBetreff: Ihre Bestellung",
 }
 
 

@@ -6,7 +6,7 @@ to the customer; what is nobody's is dropped, and `order.check` asks for it.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,14 +18,18 @@ from triaged.domain.order_table import Table
 from triaged.domain.order_words import OF_A_PARTY, Label, Mark, OrderWords, field_name
 
 _MOST_LINES = 12_000
+_MOST_TEXT = 1_500_000  # characters
 _POSITIONAL = frozenset({Mark.SKU, Mark.LICENCES, Mark.SERVICE, Mark.YEARS})
 # In a block of plain lines these words alone are a line of it ("Service informatique"), not a label.
 _SHY = frozenset({Mark.SERVICE, Mark.CONTACT, Mark.OTHER, Mark.YEARS, Mark.DATE, Mark.POSITION})
 _COLON = re.compile(r"\s*(?:(?<!\d)[:：]|[:：](?!\d))(?!//)\s*|\s*(?:=>|->|→|=)\s*")
 _DASH = re.compile(r"\s+[-–—]\s+|\s?\.{4,}\s?")
-_BREAK = re.compile(r"[;,|•/]|\s[-–—]\s| {2,}")
-_FIRST_BREAK = re.compile(r"[;|•/]|\s[-–—]\s")
+_BREAK = re.compile(r"[;,|•/]|[.!?]\s|\s[-–—]\s| {2,}")
+_FIRST_BREAK = re.compile(r"[;|•/]|[.!?]\s|\s[-–—]\s")
 _NEXT_LINE = re.compile(r"[2-4]\W*$")  # "Adresse 2"
+# A labelled line of these kinds stands among the plain lines of a block without ending them.
+_BESIDE = frozenset({Mark.CONTACT, Mark.EMAIL, Mark.COUNTRY})
+_COUNT = re.compile(r"[+x×]?\s?\d[\d .,'’]*(?:\s?[^\W\d_]+)?")
 _JOINED = re.compile(r"(.{2,60}?)[\s#°º.]+#?(\S{2,80})")
 _RANK_LABEL, _RANK_CONTACT, _RANK_BLOCK = 3, 2, 1
 _PO_RANKS = {None: 3, Role.DISTRIBUTOR: 2, Role.RESELLER: 1}
@@ -75,13 +79,23 @@ class _Block:
 def scan(lines: Sequence[Line], where: Callable[[int], str], words: OrderWords) -> Scanned:
     """Every labelled value of the text, in order; time grows with its size."""
     walk = _Walk(words, where)
-    rows = [(line.number, columns(values.bare(line.text))) for line in lines[:_MOST_LINES]]
+    rows = [(line.number, columns(values.bare(line.text))) for line in _affordable(lines)]
     for at, (number, text) in enumerate(rows):
         following = next((text for _, text in rows[at + 1 : at + 3] if text), "") if "\t" in text else ""
         walk.feed(number, text, following)
     walk.leave()
     walk.positions.close()
     return Scanned(tuple(walk.claims), walk.positions, tuple(walk.spoken), walk.asked)
+
+
+def _affordable(lines: Sequence[Line]) -> Iterator[Line]:
+    """As much of a text as an order could ever fill."""
+    left = _MOST_TEXT
+    for line in lines[:_MOST_LINES]:
+        left -= min(len(line.text), 1_000)
+        if left < 0:
+            return
+        yield line
 
 
 def columns(text: str) -> str:
@@ -221,6 +235,8 @@ class _Walk:
             self.leave()
 
     def _answered(self, label: Label, text: str) -> None:
+        if label.field is Mark.LICENCES and not _COUNT.fullmatch(text):
+            return  # a table that lost its columns: the number comes further down, or is asked for
         self._pending = None
         alone = " " not in text or len(values.addresses(text)) == 1
         if label.field is Mark.OTHER:
@@ -287,7 +303,7 @@ class _Walk:
                 line.setdefault(label.field, []).append(value)
             elif label.field in OF_A_PARTY and label.party:
                 self._of(label, _Context(label.party, label.sure, True), value)
-            elif label.field in (Mark.PO_NUMBER, Mark.DATE):
+            elif label.field in (Mark.PO_NUMBER, Mark.DATE, Mark.COUNTRY):
                 self._said(label, value)
         self._address = -1
         self.positions.row(line, cells, table.has(Mark.SKU))
@@ -379,7 +395,7 @@ class _Walk:
             return
         context = _Context(label.party, label.sure, headed=not written.strip())
         rest = values.clean(values.without_addresses(value), self.words)
-        named = bool(rest) and not values.is_sentence(rest)
+        named = bool(rest) and not values.is_sentence(rest.rstrip(".") if re.search(r"\d", rest) else rest)
         for address in values.addresses(value):
             self._claim(Mark.EMAIL, context, address, _RANK_BLOCK)
         if named:
@@ -393,7 +409,8 @@ class _Walk:
 
     def _of_party(self, label: Label, value: str, written: str) -> None:
         context = self._owner(label)
-        self._close_block()
+        if label.party or label.field not in _BESIDE or not (self._block and self._block.context.headed):
+            self._close_block()
         if not written.strip():
             of_whom = (context.party, context.sure) if context else (None, True)
             self._pending = Label(label.field, *of_whom) if context else Label(Mark.OTHER)

@@ -127,11 +127,17 @@ def _text(cell: Cell) -> str:
     return " ".join(line.text for line in cell if line.text)
 
 
+def _joined(cell: Cell) -> str:
+    """The lines of a cell as one text: a comma keeps apart what the mail draws below each other."""
+    lines = [line.text for line in cell if line.text]
+    return " ".join(line if line is lines[-1] or line[-1] in ",;:.-–" else f"{line}," for line in lines)
+
+
 def _row(cells: list[Cell]) -> list[HtmlLine]:
     filled = [cell for cell in cells if _text(cell)]
     if not filled or any(_is_layout(cell, first=cell is filled[0]) for cell in filled):
         return [line for cell in cells for line in cell]
-    return [HtmlLine("\t".join(_text(cell) for cell in cells).rstrip("\t"), filled[0][0].quoted)]
+    return [HtmlLine("\t".join(_joined(cell) for cell in cells).rstrip("\t"), filled[0][0].quoted)]
 
 
 def _is_layout(cell: Cell, first: bool) -> bool:

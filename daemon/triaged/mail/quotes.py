@@ -436,7 +436,7 @@ def _values(start: int, end: int, bare: Sequence[str]) -> Iterator[int]:
             label, told = at, True
         elif text.endswith((":", "：")):
             label, told = at, False
-        elif label is not None and text:
+        elif label is not None and text and not text.startswith(notices.FILL_IN_OPEN):
             yield from (at,) if told else (label, at)
             told = True
         else:
