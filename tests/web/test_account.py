@@ -2,8 +2,10 @@
 
 from datetime import date, timedelta
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
+from tests.web import portal_house
 from tests.web.portal_house import CLAIRE, DISTRIBUTOR, PAUL, RESELLER, Browser, House, accepted
 
 from triaged.adapters.db import contracts, estate
@@ -90,8 +92,8 @@ def test_the_entitlement_shows_licences_assigned_and_free_start_and_end(house: H
         estate.add(session, [Entry(Kind.ASSIGNED, (one.customer_id, ""), one.id, room.id)], "test", house.now)
     page = owner.get("/contracts")
     assert "1 affectée, 39 libres" in page.words
-    assert "3 février 2026" in page.words
-    assert "2 février 2029" in page.words
+    assert "3 févr. 2026" in page.words
+    assert "2 févr. 2029" in page.words
     assert "annulable jusqu’au 5 mars 2026" in page.words
     assert "PO-0001" not in page.text  # the sellers' matter
 
@@ -142,7 +144,7 @@ def test_earlier_warranty_extensions_are_shown_or_the_reason_why_one_is_not_matc
             )
     page = owner.get("/contracts")
     assert "Extensions de garantie antérieures" in page.words
-    assert "SN1 achetée le 12 janvier 2026 Rally Bar 1 an 11 janvier 2027" in page.words
+    assert "SN1 achetée le 12 janv. 2026 Rally Bar 1 an 11 janv. 2027" in page.words
     assert "n’est affecté à aucun appareil" in page.words
     assert "encore en cours" in page.words
 
@@ -203,6 +205,20 @@ def test_a_person_is_removed_and_neither_his_session_nor_his_link_lets_him_in_ag
     asked = len(house.owed())
     paul.get("/sign-in").submit("/sign-in", address=PAUL)
     assert len(house.owed()) == asked
+
+
+def test_a_person_is_named_comes_and_is_removed_on_either_database(database_url: str, tmp_path: Path) -> None:
+    house = portal_house.install(tmp_path, database_url)
+    owner = accepted(house, house.order(), Browser(house.pages()))
+    owner.get("/people").submit("/people/name", address=PAUL, access="admin")
+    house.send()
+    paul = accepted(house, 2, Browser(house.pages()), PAUL)
+    paul.submit("/sign-out")
+    assert signed_in(house, paul, PAUL).path == "/contracts"
+    done = portal.remove(house.app.portal, owner.client.cookies["triaged-session"], 1, PAUL, house.now)
+    assert done is portal.Change.REMOVED
+    assert paul.get("/contracts").path == "/sign-in"
+    house.app.database.dispose()
 
 
 def test_an_invitation_that_was_not_opened_yet_can_be_taken_back(house: House, owner: Browser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.web import portal_house
+from tests.web.conftest import furnished
 from tests.web.portal_house import CLAIRE, PAUL, House
 
 from triaged.adapters.db import contracts, estate, invitations
@@ -39,11 +39,10 @@ class Live:
 
 
 @pytest.fixture
-def live(tmp_path: Path, schema: Path) -> Iterator[Live]:
-    (tmp_path / "triaged.db").write_bytes(schema.read_bytes())
+def live(tmp_path: Path, first: House) -> Iterator[Live]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        house = portal_house.install(tmp_path, f"sqlite:///{tmp_path}/triaged.db", url)
+        house = furnished(tmp_path, first, url)
         server = serving.server(house.pages())
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -1,6 +1,7 @@
 """The link of an invitation (rows C5, N7): who opens it, who does not, and what the others are told."""
 
 import re
+import urllib.parse
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -11,8 +12,10 @@ from tests.web.portal_house import CLAIRE, DISTRIBUTOR, HOUR, PAUL, RESELLER, ST
 
 from triaged.adapters.db import invitations
 from triaged.adapters.db.contract_models import SignInCode
-from triaged.domain import credentials
+from triaged.domain import credentials, verbs
 from triaged.domain.invitation import State
+from triaged.domain.request import Verb
+from triaged.mail import reader
 from triaged.workflows import portal
 from triaged.workflows.portal import LinkState
 
@@ -196,6 +199,20 @@ def test_an_expired_link_says_until_when_it_worked_and_prepares_the_request(hous
     assert 'href="mailto:select@vendor.example?subject=Renvoyer%20mon%20invitation' in page.text
     assert CLAIRE not in page.text
     assert browser.post(f"{house.link(row)}/code", address=CLAIRE).status == HTTPStatus.FORBIDDEN
+
+
+@pytest.mark.parametrize("locale", ["fr", "en", "de"])
+def test_the_mail_that_a_page_prepares_is_understood_when_it_comes(house: House, browser: Browser, locale: str) -> None:
+    row = house.order()
+    house.now += timedelta(days=31)
+    page = browser.get(f"{house.link(row)}?lang={locale}")
+    found = re.search(r'href="mailto:(\S+?)\?subject=(\S+?)&amp;body=(\S+?)"', page.text)
+    assert found is not None
+    to, subject, body = (urllib.parse.unquote(part) for part in found.groups())
+    raw = f"From: {CLAIRE}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}"
+    message = reader.read(raw.encode(), house.app.settings.house)
+    asked = verbs.read(message, house.app.settings.verb_words)
+    assert asked.verb is Verb.RESEND_INVITATION, asked
 
 
 def test_the_link_works_until_its_last_minute(house: House, browser: Browser) -> None:
