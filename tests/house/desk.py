@@ -27,7 +27,7 @@ _CONFIG = """\
 domain = "support.example"
 state_dir = "state"
 locale = "fr"
-public_url = "http://127.0.0.1:8099"
+public_url = "{public_url}"
 [database]
 url = "{url}"
 {mailboxes}
@@ -129,6 +129,7 @@ def install(
     limit: str = "25MB",
     policy: str = "",
     contracts: bool = False,
+    public_url: str = "http://127.0.0.1:8099",
 ) -> Installation:
     """Write the configuration, make the schema, import the sample directory."""
     eu, com = server.mailbox(), server.mailbox()  # type: ignore[attr-defined]  # pymap's or Dovecot's
@@ -154,7 +155,9 @@ def install(
         (folder / "policy.toml").write_text(policy)
     config = folder / "triaged.toml"
     config.touch(mode=0o600)
-    config.write_text(_CONFIG.format(url=url, mailboxes=written, smtp=relay_port, trust=trust, limit=limit))
+    config.write_text(
+        _CONFIG.format(url=url, mailboxes=written, smtp=relay_port, trust=trust, limit=limit, public_url=public_url)
+    )
     app = composition.load(config)
     composition.upgrade(app)
     demo.import_samples(app)
