@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from triaged.domain import order_table
 from triaged.domain import order_values as values
 from triaged.domain.message import Line
 from triaged.domain.order import Role
@@ -79,9 +80,11 @@ class _Block:
 def scan(lines: Sequence[Line], where: Callable[[int], str], words: OrderWords) -> Scanned:
     """Every labelled value of the text, in order; time grows with its size."""
     walk = _Walk(words, where)
-    rows = [(line.number, columns(values.bare(line.text))) for line in _affordable(lines)]
+    kept = list(_affordable(lines))
+    rows = [(line.number, order_table.columns(values.bare(line.text))) for line in kept]
     for at, (number, text) in enumerate(rows):
         following = next((text for _, text in rows[at + 1 : at + 3] if text), "") if "\t" in text else ""
+        walk.indented = kept[at].text.startswith("    ")
         walk.feed(number, text, following)
     walk.leave()
     walk.positions.close()
@@ -98,15 +101,6 @@ def _affordable(lines: Sequence[Line]) -> Iterator[Line]:
         yield line
 
 
-def columns(text: str) -> str:
-    """Tabs between the columns of a table that was drawn with bars or blanks."""
-    if "\t" in text:
-        return text
-    if text.count("|") > 1 or " | " in text:
-        return "\t".join(cell.strip() for cell in text.strip("| ").split("|"))
-    return re.sub(r" {3,}", "\t", text)
-
-
 class _Walk:
     """Where the walk is: what holds for the line that comes next."""
 
@@ -116,6 +110,7 @@ class _Walk:
         self.spoken: list[Claim] = []
         self.asked: dict[str, str] = {}
         self.positions = Positions(words)
+        self.indented = False  # as the value above it, in a drawn form
         self._where = where
         self._at = ""
         self._context: _Context | None = None
@@ -251,12 +246,14 @@ class _Walk:
         found = values.addresses(text)
         if values.is_phone(text):
             return True
-        if _COLON.search(text) or not (block.context.headed or block.lines or found or re.search(r"\d", text)):
+        placed = block.context.headed or block.lines or found or self.indented or re.search(r"\d", text)
+        if _COLON.search(text) or not placed or values.is_sentence(text) or len(found) > 1:
             return False
-        if len(found) == 1 and text.count(" ") < 6:
+        if found:
             self._claim(Mark.EMAIL, block.context, found[0], _RANK_BLOCK)
-        elif found or values.is_sentence(text):
-            return False
+            if name := "" if block.named else values.first_part(values.without_addresses(text)):
+                self._claim(Mark.NAME, block.context, name, _RANK_BLOCK)
+                block.named = True
         elif not block.named:
             self._claim(Mark.NAME, block.context, values.clean(text, self.words), _RANK_BLOCK)
             block.named = True

@@ -53,8 +53,10 @@ class Table:
         beside = self.label(cells[at])
         if self.parties_across:
             return bool(beside and beside.field)
-        if beside is None or beside.field is None:
+        if beside is None:
             return True
+        if beside.field is None:
+            return any(c and c.field in OF_A_PARTY and not c.party for c in self.columns)
         above = self.columns[at] if at < len(self.columns) else None
         return bool(above and above.field in _WORDY and beside.field in _WORDY) and not self._headings(cells)
 
@@ -76,6 +78,15 @@ class Table:
             elif not (cell is first and beside and beside.field is None and beside.party):
                 # a heading that is a party alone stands above its name
                 yield Label(Mark.COMPANY, column.party, column.sure) if column.field is None else column, cell
+
+
+def columns(text: str) -> str:
+    """Tabs between the columns of a table that was drawn with bars or blanks."""
+    if "\t" in text:
+        return text
+    if text.count("|") > 1 or " | " in text:
+        return "\t".join(cell.strip() for cell in text.strip("| ").split("|"))
+    return re.sub(r" {3,}", "\t", text)
 
 
 def loose_position(cells: Sequence[str]) -> tuple[str, str] | None:

@@ -94,7 +94,7 @@ def spoken_po(text: str, words: OrderWords) -> str:
     for match in islice(_TOKEN.finditer(text), _MOST_TOKENS):
         token = match[0].strip("#/-_")
         prefix = re.match(r"[A-Za-z]*", token)
-        if not re.search(r"\d{2}", token) or _SKU.fullmatch(token) or _DATE.fullmatch(token) or _OURS.fullmatch(token):
+        if _SKU.fullmatch(token) or _DATE.fullmatch(token) or _OURS.fullmatch(token):
             continue
         if prefix and words.marks.get(prefix[0].lower()) is Mark.PO_NUMBER:
             return token
@@ -185,7 +185,13 @@ def split_party(value: str) -> tuple[str, str]:
         parts[:2] = [f"{parts[0]}, {parts[1]}"]
     if len(parts) < 2 or not any(re.search(r"\d", part) for part in parts[1:]):
         return value.strip(_FRINGE + "-–—/("), ""
-    return parts[0], ", ".join(parts[1:])
+    return parts[0], ", ".join(parts[1:]).rstrip(".")
+
+
+def first_part(text: str) -> str:
+    """The name on a line "Acme SA – Marie Durand –"."""
+    parts = (part.strip(_FRINGE + "-–—/( )") for part in re.split(r"[,;|]|\s[-–—/](?:\s|$)", text))
+    return next((part for part in parts if part), "")
 
 
 def is_sentence(text: str) -> bool:
