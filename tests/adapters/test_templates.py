@@ -75,7 +75,9 @@ def test_the_html_part_is_one_column_that_fetches_nothing(locale: str, situation
     assert html.index('<meta charset="utf-8">') < 300
     assert len(html.encode()) < 30_000
     assert html.count("<h1") == 1
-    assert not re.search(r"<img|<link|<script|<form|<input|@import|@font-face|url\(|https?://| src=", without_links(html))
+    assert not re.search(
+        r"<img|<link|<script|<form|<input|@import|@font-face|url\(|https?://| src=", without_links(html)
+    )
     assert "prefers-color-scheme: dark" in html
     assert 'width="600"' in html
     assert "max-width: 600px" in html

@@ -185,3 +185,9 @@ def test_contracts_end_and_links_expire_by_the_calendar(counter: Counter) -> Non
     contracting.keep_calendar(app.database, app.settings.catalogue, datetime.now(UTC) + timedelta(days=367))
     with app.database.read() as session:
         assert [one.state for one in contracts.listed(session)] == ["expired"]
+
+
+def test_the_whole_form_of_an_order_under_the_words_please_cancel_is_a_cancellation(counter: Counter) -> None:
+    counter.say(order().replace("Veuillez enregistrer la commande suivante.", "Veuillez annuler la commande suivante."))
+    assert counter.decided()["reason"] == "cancel_contract"
+    assert counter.contracts()[0].state == "cancelled"

@@ -24,6 +24,7 @@ from triaged.domain.request import Asked, Verb
 from triaged.mail import language, threads
 
 Work = Weighed | Granted | Refused
+_ABOUT_ORDERS = (Verb.CANCEL_CONTRACT, Verb.RESTORE_CONTRACT, Verb.RESEND_INVITATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,14 @@ class _Reading:
     def is_order(self) -> bool:
         if self.completes:
             return bool(self.draft)
-        return order_form.is_order(self.draft)
+        return order_form.is_order(self.draft) and not self._asks_about_it
+
+    @property
+    def _asks_about_it(self) -> bool:
+        """A whole form of an order that stands, under the words "please cancel": a request about it, no new order."""
+        number = order.folded(self.draft.po_number)
+        booked = {order.folded(standing.contract.po_number) for standing in self.standings}
+        return self.asked.verb in _ABOUT_ORDERS and number in booked
 
 
 def consider(mail: Mail, desk: Desk, session: Session) -> Considered:
