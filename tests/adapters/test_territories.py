@@ -104,18 +104,20 @@ def test_a_country_is_called_by_its_name_in_the_readers_language() -> None:
     assert (territories.name_of("CH", "xx"), territories.name_of("QQ", "fr")) == ("Switzerland", "QQ")
 
 
-def test_the_calendar_is_that_of_the_countrys_zone_where_a_day_ends_last() -> None:
+def test_the_calendar_is_that_of_the_countrys_largest_city_and_a_day_ends_with_its_last_zone() -> None:
     zones = {code: territories.zone_of(code) for code in ("FR", "DE", "GB", "US", "PT", "XK", "ZZ", "")}
     assert zones == {
         "FR": "Europe/Paris",
         "DE": "Europe/Berlin",
         "GB": "Europe/London",
-        "US": "Pacific/Honolulu",
-        "PT": "Atlantic/Azores",
+        "US": "America/New_York",
+        "PT": "Europe/Lisbon",
         "XK": "",
         "ZZ": "",
         "": "",
     }
+    last = {code: territories.last_zone_of(code) for code in ("FR", "US", "PT", "ZZ")}
+    assert last == {"FR": "Europe/Paris", "US": "Pacific/Honolulu", "PT": "Atlantic/Azores", "ZZ": ""}
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     assert all(
         noon.astimezone(ZoneInfo(territories.zone_of(code))) for code in territories.codes() - {"XK", "BV", "HM"}

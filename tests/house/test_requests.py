@@ -191,3 +191,26 @@ def test_the_whole_form_of_an_order_under_the_words_please_cancel_is_a_cancellat
     counter.say(order().replace("Veuillez enregistrer la commande suivante.", "Veuillez annuler la commande suivante."))
     assert counter.decided()["reason"] == "cancel_contract"
     assert counter.contracts()[0].state == "cancelled"
+
+
+def test_an_administrator_named_by_the_customer_adds_people_and_asks_for_his_own_link(counter: Counter) -> None:
+    counter.say(f"Please add {PAUL} as administrator.\n", sender=CLAIRE)
+    lea = "lea.petit@acme.example"
+    assert sorted(counter.say(f"Merci d'ajouter {lea} à l'invitation.\n", sender=PAUL)) == [
+        (lea, "invitation"),
+        (PAUL, "request_done"),
+    ]
+    assert counter.say("Mon lien a expiré, merci de renvoyer l'invitation.\n", sender=PAUL) == [(PAUL, "invitation")]
+    counter.say("Veuillez annuler le contrat SC-000001.\n", sender=PAUL)
+    assert refused(counter) == "not_allowed"
+
+
+def test_a_colleague_of_who_placed_the_order_cancels_and_reads_what_was_cancelled(counter: Counter) -> None:
+    sent = counter.say("Veuillez annuler la commande PO-4711.\n", sender="liam@integra.example")
+    assert sorted(address for address, _ in sent) == sorted([CLAIRE, RESELLER, DISTRIBUTOR, "liam@integra.example"])
+    assert "SC-000001" in text(counter.mails("liam@integra.example")[0])
+
+
+def test_a_partner_without_contracts_hears_that_there_is_none(counter: Counter) -> None:
+    counter.say("What is the status of our contracts?\n", sender="desk@brightwave.example")
+    assert refused(counter) == "no_contract"

@@ -18,6 +18,17 @@ from triaged.domain import order
 _OURS = ("fr", "en", "de")
 _UNZONED = frozenset({"XK", "BV", "HM"})  # in the lists of countries, without a zone of their own
 
+# Countries of several zones: where most people read the clock.
+_LARGEST_CITY = {
+    "AR": "America/Argentina/Buenos_Aires", "AU": "Australia/Sydney", "BR": "America/Sao_Paulo",
+    "CA": "America/Toronto", "CD": "Africa/Kinshasa", "CL": "America/Santiago", "CN": "Asia/Shanghai",
+    "CY": "Asia/Nicosia", "DE": "Europe/Berlin", "EC": "America/Guayaquil", "ES": "Europe/Madrid",
+    "FM": "Pacific/Pohnpei", "GL": "America/Nuuk", "ID": "Asia/Jakarta", "KI": "Pacific/Tarawa", "KZ": "Asia/Almaty",
+    "MH": "Pacific/Majuro", "MN": "Asia/Ulaanbaatar", "MX": "America/Mexico_City", "MY": "Asia/Kuala_Lumpur",
+    "NZ": "Pacific/Auckland", "PF": "Pacific/Tahiti", "PG": "Pacific/Port_Moresby", "PT": "Europe/Lisbon",
+    "RU": "Europe/Moscow", "UA": "Europe/Kyiv", "US": "America/New_York", "UZ": "Asia/Tashkent",
+}  # fmt: skip
+
 # What people write and CLDR does not.
 _ALIASES = {
     "u s a": "US", "u s": "US", "united states of america": "US", "etats unis d amerique": "US",
@@ -89,8 +100,14 @@ def name_of(code: str, locale: str) -> str:
 
 @cache
 def zone_of(code: str) -> str:
-    """The IANA zone of the country's calendar; of several the one where a day ends last, so that no customer loses a
-    day (row C8); empty for a country without one."""
+    """The IANA zone of the country's calendar: of several that of its largest city; empty for a country without one."""
+    zones = _zones().get(code, ())
+    return _LARGEST_CITY.get(code) or (zones[0] if len(zones) == 1 else min(zones, key=_lead, default=""))
+
+
+@cache
+def last_zone_of(code: str) -> str:
+    """The zone of the country where a day ends last, so that no customer loses one (row C8); empty without any."""
     return min(_zones().get(code, ()), key=_lead, default="")
 
 

@@ -219,11 +219,12 @@ def refused(
 def cancelled(
     contracts: Sequence[ContractRecord], session: Session, desk: Desk, undo_until: datetime | None, asker: str = ""
 ) -> tuple[Notice, ...]:
-    """`contract_cancelled` to all three parties, each in its language; `undo_until` None: it was taken back."""
+    """`contract_cancelled` to all three parties, each in its language, and to `asker`, a colleague of one of them, in
+    its; `undo_until` None: it was taken back."""
     first = contracts[0]
     copies: dict[str, Notice] = {}
-    for role in (Role.DISTRIBUTOR, Role.RESELLER, Role.CUSTOMER):
-        address = first.party(role).email
+    colleague = [(asker, Role.RESELLER)] if asker and asker not in {first.party(role).email for role in Role} else []
+    for address, role in [*colleague, *((first.party(r).email, r) for r in reversed(Role))]:
         facts = place_of(first, desk.settings).facts(
             desk.settings,
             party=role.value,
@@ -234,9 +235,12 @@ def cancelled(
             undone=undo_until is None,
             requested=address == asker,
         )
-        copies[address] = Notice(
-            NoticeName.CONTRACT_CANCELLED, (address,), locale_of(first, role, session, desk), facts
+        locale = (
+            locale_for(session, address, first.order_locale, desk)
+            if address == asker and role is not Role.CUSTOMER
+            else locale_of(first, role, session, desk)
         )
+        copies[address] = Notice(NoticeName.CONTRACT_CANCELLED, (address,), locale, facts)
     return tuple(reversed(copies.values()))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from triaged.adapters import territories
 from triaged.adapters.db import invitations
 from triaged.adapters.db.contract_models import order_number
 from triaged.adapters.db.contracts import ContractRecord, Standing
@@ -88,8 +89,10 @@ def _meant(request: Request) -> list[Standing] | Refused:
         wanted = {order.folded(number) for number in request.named}
         named = [one for one in mine if wanted & {order.folded(number) for number in numbers(one)}]
         return named or Refused(request.verb, Refusal.UNKNOWN_CONTRACT)
-    if request.asked.numbers or not mine:
+    if request.asked.numbers:
         return Refused(request.verb, Refusal.UNKNOWN_CONTRACT)
+    if not mine:
+        return Refused(request.verb, Refusal.NO_CONTRACT)
     if request.verb is Verb.CONTRACT_STATUS:
         return mine
     candidates = [one for one in mine if _fits(one, request)] or mine
@@ -141,6 +144,8 @@ def _resend(request: Request, meant: Sequence[Standing], _settings: Settings, se
 
 def _invited(standing: Standing, request: Request) -> tuple[str, Access]:
     """Whose invitation it is: the customer's, or the one that a person named by the customer asks for himself."""
+    if standing.invited and not standing.accepted:
+        return request.sender, Access.READER
     if standing.roles or standing.placed or standing.access is Access.ADMIN:
         return standing.contract.customer_party.email, Access.ADMIN
     return (request.sender, Access.READER) if standing.invited else ("", Access.READER)
@@ -195,8 +200,8 @@ def _cancel(request: Request, meant: Sequence[Standing], _settings: Settings, _s
 
 
 def today(one: ContractRecord, moment: datetime) -> date:
-    """The day of an instant in the customer's country."""
-    return rules.day_of(moment, ZoneInfo(one.timezone))
+    """The day of an instant in the customer's country; of several zones in the one where it ends last."""
+    return rules.day_of(moment, ZoneInfo(territories.last_zone_of(one.country) or one.timezone))
 
 
 def _restore(request: Request, meant: Sequence[Standing], _settings: Settings, _session: Session) -> Granted | Refused:

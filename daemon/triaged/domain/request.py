@@ -37,6 +37,7 @@ class Refusal(StrEnum):
     """Why a request is refused: the template has a sentence for each."""
 
     UNKNOWN_CONTRACT = "unknown_contract"
+    NO_CONTRACT = "no_contract"  # none named, and the sender is a party of none
     WHICH_CONTRACT = "which_contract"
     NOT_ALLOWED = "not_allowed"
     TOO_LATE = "too_late"

@@ -82,6 +82,8 @@ def _attention(
         said.append(f"{_number(states['review'], 'ticket')} in review: `triaged ticket list --state review`")
     if ordered.get("review"):
         said.append(f"{_number(ordered['review'], 'order')} in review: `triaged order list --state review`")
+    if ordered.get("incomplete"):
+        said.append(f"{_number(ordered['incomplete'], 'order')} incomplete: `triaged order list --state incomplete`")
     if messages.get("quarantined"):
         said.append(f"{_number(messages['quarantined'], 'mail')} in quarantine: `triaged quarantine list`")
     for state in (State.UNCERTAIN, State.FAILED, State.HELD):

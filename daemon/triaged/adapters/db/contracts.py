@@ -12,6 +12,7 @@ from triaged.adapters.db import engine
 from triaged.adapters.db.contract_models import Contract as ContractRow
 from triaged.adapters.db.contract_models import Customer, Invitation, Person, contract_number, row_id
 from triaged.domain import contract as rules
+from triaged.domain import invitation as invitation_rules
 from triaged.domain.contract import State
 from triaged.domain.errors import PermanentError
 from triaged.domain.invitation import Access
@@ -275,13 +276,15 @@ def _record(row: ContractRow, customer: str) -> ContractRecord:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What somebody is to a contract: `roles` by address or registered domain, `placed` the party that ordered,
-    `access` of a person whom the customer named, `invited` whether an invitation went to this very address."""
+    `access` of a person whom the customer named, `invited` whether an invitation went to this very address,
+    `accepted` whether it was used."""
 
     contract: ContractRecord
     roles: frozenset[Role]
     placed: bool
     access: Access | None = None
     invited: bool = False
+    accepted: bool = False
 
     @property
     def only_invited(self) -> bool:
@@ -301,10 +304,23 @@ def of_party(session: Session, address: str, partner: str, domains: Collection[s
     """Every contract that this sender is a party of: by exact address; for reseller and distributor also by a domain
     that is registered to `partner` in the directory (`domains`: without public mail)."""
     people = _people(session, address)
-    invited = set(session.scalars(sqlalchemy.select(Invitation.contract_id).where(Invitation.recipient == address)))
+    invited = _invited(session, address)
     wanted = sqlalchemy.or_(_concerns(address, partner, domains, people), ContractRow.id.in_(invited))
     found = session.execute(_query().where(wanted))
     return [_standing(_record(row, name), address, partner, domains, people, invited) for row, name in found]
+
+
+def _invited(session: Session, address: str) -> dict[int, Invitation]:
+    """The newest invitation of this address to each contract."""
+    query = sqlalchemy.select(Invitation).where(Invitation.recipient == address).order_by(Invitation.generation)
+    return {row.contract_id: row for row in session.scalars(query)}
+
+
+def _named(row: Invitation | None) -> Access | None:
+    """The access of whom the customer named and nobody revoked, accepted or not."""
+    if row is None or not row.named_by or row.state == invitation_rules.State.REVOKED:
+        return None
+    return Access(row.access)
 
 
 def _people(session: Session, address: str) -> dict[tuple[int, str], Access]:
@@ -329,7 +345,7 @@ def _standing(
     partner: str,
     domains: Collection[str],
     people: dict[tuple[int, str], Access],
-    invited: set[int],
+    invited: dict[int, Invitation],
 ) -> Standing:
     by_domain = {
         role
@@ -337,9 +353,11 @@ def _standing(
         if partner and record.party(role).email.rpartition("@")[2] in domains
     }
     exact = {role for role in Role if record.party(role).email == address}
-    access = people.get((record.customer_id, record.site))
+    own = invited.get(record.id)
+    access = people.get((record.customer_id, record.site)) or _named(own)
     placed = record.placed_by == (partner or address)
-    return Standing(record, frozenset(exact | by_domain), placed, access, record.id in invited)
+    accepted = own is not None and own.state == invitation_rules.State.ACCEPTED
+    return Standing(record, frozenset(exact | by_domain), placed, access, own is not None, accepted)
 
 
 def counts(session: Session) -> dict[str, int]:
