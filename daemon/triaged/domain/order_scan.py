@@ -6,20 +6,19 @@ to the customer; what is nobody's is dropped, and `order.check` asks for it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from triaged.domain import order_table
+from triaged.domain import order_rows
 from triaged.domain import order_values as values
 from triaged.domain.message import Line
 from triaged.domain.order import Role
 from triaged.domain.order_lines import Positions
+from triaged.domain.order_rows import Row
 from triaged.domain.order_table import Table
 from triaged.domain.order_words import OF_A_PARTY, Label, Mark, OrderWords, field_name
 
-_MOST_LINES = 12_000
-_MOST_TEXT = 1_500_000  # characters
 _POSITIONAL = frozenset({Mark.SKU, Mark.LICENCES, Mark.SERVICE, Mark.YEARS})
 # In a block of plain lines these words alone are a line of it ("Service informatique"), not a label.
 _SHY = frozenset({Mark.SERVICE, Mark.CONTACT, Mark.OTHER, Mark.YEARS, Mark.DATE, Mark.POSITION})
@@ -30,6 +29,8 @@ _FIRST_BREAK = re.compile(r"[;|•/]|[.!?]\s|\s[-–—]\s")
 _NEXT_LINE = re.compile(r"[2-4]\W*$")  # "Adresse 2"
 # A labelled line of these kinds stands among the plain lines of a block without ending them.
 _BESIDE = frozenset({Mark.CONTACT, Mark.EMAIL, Mark.COUNTRY})
+# "Bill to": a block of somebody else's begins; "delivery address" does so where its value stands below.
+_OF_STRANGERS = frozenset({Mark.STRANGER, Mark.ELSEWHERE})
 _COUNT = re.compile(r"[+x×]?\s?\d[\d .,'’]*(?:\s?[^\W\d_]+)?")
 _JOINED = re.compile(r"(.{2,60}?)[\s#°º.]+#?(\S{2,80})")
 _RANK_LABEL, _RANK_CONTACT, _RANK_BLOCK = 3, 2, 1
@@ -80,25 +81,11 @@ class _Block:
 def scan(lines: Sequence[Line], where: Callable[[int], str], words: OrderWords) -> Scanned:
     """Every labelled value of the text, in order; time grows with its size."""
     walk = _Walk(words, where)
-    kept = list(_affordable(lines))
-    rows = [(line.number, order_table.columns(values.bare(line.text))) for line in kept]
-    for at, (number, text) in enumerate(rows):
-        following = next((text for _, text in rows[at + 1 : at + 3] if text), "") if "\t" in text else ""
-        walk.indented = kept[at].text.startswith("    ")
-        walk.feed(number, text, following)
+    for row in order_rows.rows(lines, words, walk.label):
+        walk.feed(row)
     walk.leave()
     walk.positions.close()
     return Scanned(tuple(walk.claims), walk.positions, tuple(walk.spoken), walk.asked)
-
-
-def _affordable(lines: Sequence[Line]) -> Iterator[Line]:
-    """As much of a text as an order could ever fill."""
-    left = _MOST_TEXT
-    for line in lines[:_MOST_LINES]:
-        left -= min(len(line.text), 1_000)
-        if left < 0:
-            return
-        yield line
 
 
 class _Walk:
@@ -110,7 +97,7 @@ class _Walk:
         self.spoken: list[Claim] = []
         self.asked: dict[str, str] = {}
         self.positions = Positions(words)
-        self.indented = False  # as the value above it, in a drawn form
+        self.indented = False
         self._where = where
         self._at = ""
         self._context: _Context | None = None
@@ -123,16 +110,16 @@ class _Walk:
 
     # --- lines
 
-    def feed(self, number: int, text: str, following: str) -> None:
-        """One line, and the next one with text where this is a table's row."""
-        self._at = self.positions.where = self._where(number)
-        text = text.removesuffix("]]").rstrip(" ")
-        if text.startswith("[["):
+    def feed(self, row: Row) -> None:
+        self.indented = row.indented
+        self._at = self.positions.where = self._where(row.number)
+        text = row.text.removesuffix("]]").rstrip(" ")
+        if text.startswith(order_rows.BARRIER):
             self.leave()
         elif not any(character.isalnum() for character in text):
             self._blank()
         elif "\t" in text:
-            self._row([cell.strip() for cell in text.split("\t")[:60]], following)
+            self._row([cell.strip() for cell in text.split("\t")[:60]], row.following)
         else:
             self._line(text)
 
@@ -154,6 +141,7 @@ class _Walk:
             self._table = None
             for pair in pairs:
                 self._said(*pair)
+            self._part_from([label for label, _ in pairs])
         elif (label := self.label(text)) and not (self._block and not label.party and label.field in _SHY):
             self._table = None
             self._said(label, "")
@@ -307,13 +295,14 @@ class _Walk:
 
     def _label_row(self, cells: list[str]) -> None:
         """Labels and their values beside each other, one pair or several; or a row that no heading explains."""
-        at, told = 0, False
+        at, told, found = 0, False, list[Label]()
         while at < len(cells):
             label = self.label(cells[at]) if cells[at] else None
             if label is None:
-                pairs = self._labelled(cells[at]) if cells[at] else []
+                pairs = self._pairs_of(cells[at]) if cells[at] else []
                 for pair in pairs:
                     self._said(*pair)
+                found += [pair[0] for pair in pairs]
                 told |= bool(pairs)
                 at += 1
                 continue
@@ -321,15 +310,27 @@ class _Walk:
             while end < len(cells) and self._is_value(cells[end], beside=end == at + 1 and len(cells) == 2):
                 end += 1
             self._said_cells(_of_next_line(label, cells[at]), [cell for cell in cells[at + 1 : end] if cell])
+            found.append(label)
             at, told = end, True
+        self._part_from(found)
         if not told and not self.positions.loose_row(cells):
             self._spoken(" ".join(cells))
+            self.leave()
+
+    def _pairs_of(self, cell: str) -> list[tuple[Label, str]]:
+        pairs = self._labelled(cell)
+        joined = None if pairs else self._joined(cell)
+        return [joined] if joined else pairs
+
+    def _part_from(self, labels: Sequence[Label]) -> None:
+        """A line that names several parties heads nobody's block: whose the next line is cannot be told."""
+        if len({label.party for label in labels if label.party and label.field is None}) > 1:
             self.leave()
 
     def _is_value(self, cell: str, beside: bool) -> bool:
         label = self.label(cell) if cell else None
         if label is None:
-            return not (cell and self._labelled(cell))
+            return not (cell and self._pairs_of(cell))
         return beside and label.field is not None
 
     def _said_cells(self, label: Label, cells: list[str]) -> None:
@@ -352,7 +353,10 @@ class _Walk:
         whose = self._context.party if self._context else None
         if name := field_name(Label(label.field, label.party or whose)):
             self.asked.setdefault(name, self._at)
-        if label.field is None:
+        if label.field in _OF_STRANGERS:
+            if label.field is Mark.STRANGER or not written.strip():
+                self.leave()
+        elif label.field is None:
             self._party(label, value, written)
         elif label.field in OF_A_PARTY:
             self._of_party(label, value, written)
@@ -361,7 +365,7 @@ class _Walk:
         elif label.field is not Mark.OTHER:
             self.leave()
             self._of_order(label, value)
-        if not written.strip() and label.field not in (None, Mark.POSITION, *OF_A_PARTY):
+        if not written.strip() and label.field not in (None, Mark.POSITION, *_OF_STRANGERS, *OF_A_PARTY):
             self._pending = label
 
     def _of_order(self, label: Label, value: str) -> None:
@@ -378,8 +382,9 @@ class _Walk:
         if values.skus(value):
             self.positions.labelled(value)
         rank = _PO_RANKS.get(label.party)
-        if rank is None or not values.is_number_like(value):
-            return
+        beside = self.label(re.split(r"\d", value, maxsplit=1)[0])
+        if rank is None or not values.is_number_like(value) or (beside and beside.field is not Mark.PO_NUMBER):
+            return  # nothing, or the next label of this line: "BON DE COMMANDE   Page 1/1"
         for part in re.split(r"\s?[,;&]\s?", value):
             if (number := values.po_number(part)) and values.is_number_like(number):
                 self.claims.append(Claim(Mark.PO_NUMBER, None, number, self._at, rank))

@@ -35,12 +35,13 @@ class Table:
         below = next((cell for cell in following if cell.strip()), "").strip()
         if len(set(known)) < 2 or 2 * len(known) < sum(map(bool, cells)):
             return None
-        across = all(column.field is None and column.party for column in known)
+        parties = [column for column in known if column.field is None and column.party]
+        across = bool(parties) and all(c in parties or c.field in (Mark.STRANGER, Mark.ELSEWHERE) for c in known)
         beside = label(below)
         if across:
             return cls(columns, label, True) if beside and beside.field else None
         first = next(column for column, cell in zip(columns, cells, strict=True) if cell)
-        if beside and beside.field and not (first and first.field in _WORDY and beside.field in _WORDY):
+        if beside and beside.field and not _is_wordy(first, beside):
             return None
         return cls(columns, label)
 
@@ -58,7 +59,7 @@ class Table:
         if beside.field is None:
             return any(c and c.field in OF_A_PARTY and not c.party for c in self.columns)
         above = self.columns[at] if at < len(self.columns) else None
-        return bool(above and above.field in _WORDY and beside.field in _WORDY) and not self._headings(cells)
+        return _is_wordy(above, beside) and not self._headings(cells)
 
     def _headings(self, cells: Sequence[str]) -> bool:
         return len({label for cell in cells if cell and (label := self.label(cell))}) > 1
@@ -67,11 +68,14 @@ class Table:
         """Every cell below a heading, with the label that heading, row and table make together."""
         first = next((cell for cell in cells if cell), "")
         beside = self.label(first)
-        for column, cell in zip(self.columns, cells, strict=False):
+        for at, (column, cell) in enumerate(zip(self.columns, cells, strict=False)):
             if column is None or not cell:
                 continue
-            if self.parties_across and beside and column.party:
-                yield Label(beside.field, column.party, column.sure), cell
+            if self.parties_across:
+                own = self.label(cell)  # pairs below each party: "Endkunde |  | Händler" above "Name | Acme | Name | …"
+                said, cell = (own, self._behind(cells, at)) if own and own.field else (beside, cell)
+                if said and column.party and cell:
+                    yield Label(said.field, column.party, column.sure), cell
             elif column.field in OF_A_PARTY and column.party is None:
                 whose = beside if beside and beside.field is None and beside.party else self.party
                 yield Label(column.field, *((whose.party, whose.sure) if whose else ())), cell
@@ -79,14 +83,15 @@ class Table:
                 # a heading that is a party alone stands above its name
                 yield Label(Mark.COMPANY, column.party, column.sure) if column.field is None else column, cell
 
+    def _behind(self, cells: Sequence[str], at: int) -> str:
+        """The cell beside a label, where the next party's column does not begin there."""
+        free = at + 1 < len(cells) and (at + 1 >= len(self.columns) or self.columns[at + 1] is None)
+        return cells[at + 1] if free else ""
 
-def columns(text: str) -> str:
-    """Tabs between the columns of a table that was drawn with bars or blanks."""
-    if "\t" in text:
-        return text
-    if text.count("|") > 1 or " | " in text:
-        return "\t".join(cell.strip() for cell in text.strip("| ").split("|"))
-    return re.sub(r" {3,}", "\t", text)
+
+def _is_wordy(heading: Label | None, cell: Label) -> bool:
+    """Whether a cell below this heading may read like a label; one of a party's fields never does."""
+    return bool(heading and heading.field in _WORDY and cell.field in _WORDY and not cell.party)
 
 
 def loose_position(cells: Sequence[str]) -> tuple[str, str] | None:

@@ -13,12 +13,13 @@ from triaged.domain.order_words import Mark, OrderWords
 
 _LONGEST = 300
 _MOST_TOKENS = 12  # of a line that may be a PO number
+_MOST_PARTS = 9  # of a postal address
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u1680\u2007\u2009\u202f\u205f\u3000"), " ") | dict.fromkeys(
     [*range(0x09), *range(0x0A, 0x20), 0x7F, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, 0xAD]
 )
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212"), "-")
 _QUOTED = re.compile(r"^\s{0,3}(?:[>＞]\s{0,3}){1,40}")
-_BULLET = re.compile(r"^(?:[-*•·●▪◦‣–—+»]|#{1,6}|\d{1,2}[.)]|[a-hA-H][.)])\s{1,8}(?=\S)")
+_BULLET = re.compile(r"^(?:[-*•·●▪◦‣–—+»]|#{1,6}|\d{1,2}[.)]|[a-hA-H][.)]) {1,8}(?=\S)")
 _MARKUP = re.compile(r"\*\*|(?<!_)__(?=[^\W_])|(?<=[^\W_])__(?!_)|(?<!\w)[*_`](?=\w)|(?<=[\w:.])[*_`](?!\w)")
 _FRINGE = " \t*`\"'«»“”„‟;,|"
 _EMPTY = re.compile(r"[\W_]*|[xX_.…?\W]{2,}|[<\[{(][^@<>\d]{0,80}[>\]})]")
@@ -31,10 +32,12 @@ _COUNT = re.compile(
     rf"(?<![\w.,-])(?:(?P<times>[x×*])\s?|(?P<before>[^\W\d_]{{1,30}})\s?[:=]?\s?)?(?<![\d.,-])(?P<number>{_NUMBER})"
     r"(?![\w.,-]{0,9}\d)\s?(?P<unit>[^\W\d_]{1,30}|[×*])?"
 )
-_DATED = re.compile(r"\s(?:du|vom|dated|of|from|le|am|on)\s\W{0,2}\d{1,4}[./ -].{0,20}$", re.IGNORECASE)
+_DATED = re.compile(r"\s(?:du|vom|dated|dt\.?|of|from|le|am|on)\s\W{0,2}\d{1,4}[./ -].{0,20}$", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}-\d{2}-\d{2}")
-_TOKEN = re.compile(r"(?<![\w@./-])[A-Za-z]{0,8}[-_/#]?\d[\w/-]*(?:\.\d[\w/-]*)*(?![\w@])")
+_DAY = re.compile(r"\d{1,2}[./]\d{1,2}")
+_TOKEN = re.compile(r"(?<![\w@./-])(?:[A-Za-z]{1,8}[-_/]){0,3}[A-Za-z]{0,8}[-_/#]?\d[\w/-]*(?:\.\d[\w/-]*)*(?![\w@])")
 _POSTCODE = re.compile(r"(?<!\d)(?:\d{4,6}|\d{3} \d{2,3}|\d{2}-\d{3})(?!\d)|\b[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b")
+_BOX = re.compile(r"\b(?:b\.? ?p\.?|cs|tsa|postfach|p\.? ?o\.? ?box)\s?\d[\d ]*", re.IGNORECASE)
 _STATE_CODE = re.compile(r"\b[A-Z]{2} \d{5}\b")
 _SENTENCE = re.compile(r"[^\s.]{3,}[.!?]\s{0,2}$|[!?]|[:：]\s{0,2}$")
 _COMPANY_FORM = re.compile(
@@ -94,11 +97,12 @@ def spoken_po(text: str, words: OrderWords) -> str:
     for match in islice(_TOKEN.finditer(text), _MOST_TOKENS):
         token = match[0].strip("#/-_")
         prefix = re.match(r"[A-Za-z]*", token)
-        if _SKU.fullmatch(token) or _DATE.fullmatch(token) or _OURS.fullmatch(token):
+        if any(shape.fullmatch(token) for shape in (_SKU, _DATE, _DAY, _OURS)):
             continue
         if prefix and words.marks.get(prefix[0].lower()) is Mark.PO_NUMBER:
             return token
-        if words.begins(text[match.end() : match.end() + 30], words.units):
+        beside = re.match(r"[^\d:;,.(]{0,30}", text[match.end() :])
+        if beside and words.begins(beside[0], words.units):
             continue
         if len(re.sub(r"\D", "", token)) >= 3 and _is_po(
             vocabulary.words(text[max(match.start() - 60, 0) : match.start()]), words
@@ -201,13 +205,17 @@ def is_sentence(text: str) -> bool:
 
 def goes_on(above: Sequence[str], text: str, words: OrderWords) -> bool:
     """Whether a line is the next one of the postal address above it, which ends with its postcode or country."""
-    if "@" in text or len(text) > 90 or len(above) >= 6 or is_sentence(text):
+    if "@" in text or len(text) > 90 or len(above) >= _MOST_PARTS or is_sentence(text):
         return False
     if vocabulary.key(text) in words.countries and not re.search(r"\d", text):
         return True
-    if not any(_POSTCODE.search(line) for line in above):
+    if not any(map(has_postcode, above)):
         return bool(re.search(r"\d", text)) or text.count(" ") <= 4
     return len(above) == 1 and _STATE_CODE.search(text) is not None
+
+
+def has_postcode(text: str) -> bool:
+    return _POSTCODE.search(_BOX.sub("", text)) is not None
 
 
 def is_phone(text: str) -> bool:

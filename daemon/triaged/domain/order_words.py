@@ -24,6 +24,8 @@ class Mark(StrEnum):
     """What a phrase means in a label. Where one label holds several, the earlier wins: an "e-mail address" is no
     address, an "order date" no order number."""
 
+    STRANGER = "stranger"
+    ELSEWHERE = "elsewhere"
     OTHER = "other"
     EMAIL = "email"
     DATE = "date"
@@ -54,6 +56,7 @@ _PARTIES = {
 }
 _RANKS = {mark: rank for rank, mark in enumerate(Mark)}
 OF_A_PARTY = frozenset({Mark.EMAIL, Mark.COUNTRY, Mark.CITY, Mark.ADDRESS, Mark.CONTACT, Mark.COMPANY, Mark.NAME})
+_COUNTED = frozenset({Mark.YEARS, Mark.LICENCES})  # with a digit they are a value: "4 Jahre"
 _LISTS = ("units", "ordering", "totals", "closing", "placeholders", "countries", "forwarding")
 _FILL_IN = "fill_in"
 FIELDS = (
@@ -126,7 +129,8 @@ class OrderWords:
         found = self._marks(spoken)
         if found is None and (bare := vocabulary.words(_BRACKETS.sub(" ", text))) != spoken:
             found = self._marks(bare)
-        return _label(found) if found else None
+        label = _label(found) if found else None
+        return None if label and label.field in _COUNTED and re.search(r"\d", text) else label
 
     def begins(self, text: str, keys: frozenset[str]) -> bool:
         """Whether the first words of a text are one of these phrases."""
