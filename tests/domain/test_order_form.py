@@ -137,6 +137,22 @@ LEAKS = [
     ("Client final : Acme SA", "Jean Martin | Integra | jean@integra.example"),
     ("Client final\tAcme SA", "Revendeur\tIntegra", "E-mail\tjean@integra.example"),
     ("Client final : Acme SA", "Sent from my phone", "E-mail : jean@integra.example"),
+    ("Client final", "Acme SA", "Adresse de facturation :", "Integra SARL", "jean@integra.example"),
+    ("Client final : Acme SA", "Adresse de livraison :", "Integra SARL", "E-mail : jean@integra.example"),
+    ("Client final : Acme SA", "Facturé à : Integra SARL", "E-mail : jean@integra.example"),
+    ("Client final : Acme SA", "Votre interlocutrice : Jeanne", "E-mail : jean@integra.example"),
+    ("End customer", "Acme", "12 High Street", "Leeds LS1 1AA", "Bill to:", "Integra", "jean@integra.example"),
+    ("End customer: Acme", "Billing contact: Jean", "E-mail: jean@integra.example"),
+    ("End customer: Acme", "Logitech contact: Jean", "E-mail: jean@integra.example"),
+    ("End customer: Acme", "Requested by: Jean", "E-mail: jean@integra.example"),
+    ("Endkunde: Acme", "Rechnung an: Integra", "E-Mail: jean@integra.example"),
+    ("Endkunde: Acme", "Ihr Ansprechpartner: Jean", "E-Mail: jean@integra.example"),
+    ("Bill-to customer: Integra", "E-mail: jean@integra.example"),
+    ("Revendeur : Integra ; Client final : Acme SA", "E-mail : jean@integra.example"),
+    ("Revendeur\tIntegra\tClient final\tAcme SA", "E-mail\tjean@integra.example\t\t"),
+    ("Client final\tRevendeur", "Acme SA", "75001 Paris", "Integra", "jean@integra.example", "69001 Lyon"),
+    ("Client final\tRevendeur", "Acme SA", "75001 Paris", "Integra", "jean@integra.example", "Jo", "j@integra.example"),
+    ("Client final\tRevendeur", "E-mail : jean@integra.example", "Nom : Acme SA"),
 ]  # fmt: skip
 
 
@@ -162,6 +178,20 @@ def test_an_address_of_somebody_else_is_never_the_customers(lines: tuple[str, ..
         ("E-mail du client final : m@acme.example<mailto:m@acme.example>",),
         ("Endkunde: Acme SA (m@acme.example)",),
         ("\tClient final\tRevendeur", "E-mail\tm@acme.example\tjean@integra.example"),
+        ("Client final\t\tRevendeur\t", "E-mail\tm@acme.example\tE-mail\tjean@integra.example"),
+        ("Client final\tRevendeur", "E-mail : m@acme.example", "E-mail : jean@integra.example"),
+        (
+            "Client final\tRevendeur",
+            "Acme",
+            "75001 Paris",
+            "m@acme.example",
+            "Integra",
+            "69001 Lyon",
+            "j@integra.example",
+        ),
+        ("Facturé à\tClient final", "Nom : Integra", "Mail : j@integra.example", "Nom : Acme", "Mail : m@acme.example"),
+        ("| | Client final | Revendeur |", "|---|---|---|", "| E-mail | m@acme.example | jean@integra.example |"),
+        ("Client final : Acme SA", "Adresse de livraison : 12 rue de la Paix, 75002 Paris", "E-mail : m@acme.example"),
     ],
 )
 def test_the_customers_own_address_is_found(lines: tuple[str, ...]) -> None:
@@ -192,6 +222,12 @@ def test_html_is_believed_before_the_plain_text_beside_it() -> None:
     assert [(line.sku, line.licences) for line in draft.lines] == [("994-000148", "40")]
 
 
+@pytest.mark.parametrize("beside", ["Page 1/1", "Seite 1 von 2", "Date : 22.06.2026", "Licences 40"])
+def test_what_follows_a_heading_is_no_po_number(beside: str) -> None:
+    draft = read(f"COMMANDE D'ACHAT                    {beside}", "N° de commande : 4500091234", "SKU : 994-000148")
+    assert draft.po_number == "4500091234"
+
+
 def test_our_own_numbers_are_no_po_numbers() -> None:
     assert read("N° de commande : ORD-000012", "SKU : 994-000148").po_number == ""
     assert read("SKU : 994-000148", subject="Bon de commande ORD-000012").po_number == ""
@@ -210,6 +246,11 @@ def test_our_own_numbers_are_no_po_numbers() -> None:
         ("Commande de 4000 licences", ""),
         ("994-000148", ""),
         ("Commande du 12/06/2026", ""),
+        ("commande PO-INT-9071", "PO-INT-9071"),
+        ("Notre commande n° PO-SA-3001 du 22/06", "PO-SA-3001"),
+        ("Commande n° 2026-778 : 40 licences", "2026-778"),
+        ("Commande du 22/06", ""),
+        ("Commande page 1/1", ""),
     ],
 )
 def test_a_subject_names_the_order_where_no_label_does(subject: str, number: str) -> None:

@@ -203,6 +203,8 @@ def _label(found: Sequence[Mark]) -> Label | None:
         return None
     if len(named) > 1:
         return Label(Mark.OTHER)
+    if Mark.ELSEWHERE in fields and {Mark.CONTACT, Mark.NAME, Mark.COMPANY}.intersection(fields):
+        return Label(Mark.STRANGER)  # "billing contact": who knows whose
     party = next(iter(named), None)
     sure = Mark.CUSTOMER_MAYBE not in found or Mark.CUSTOMER in found
     if fields[:1] == [Mark.CONTACT] and Mark.NAME in fields:
