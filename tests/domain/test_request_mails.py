@@ -1,6 +1,7 @@
 """Whole mails that ask the contracts desk for something: `tests/mails_contracts/requests/<story>.eml` with its TOML.
 
-A story's TOML: `verb` ("" for none), `numbers`, `people`, and `access` where people are named. Read as the daemon does.
+A story's TOML: `verb` ("" for none), `numbers`, `people`, and where people are named the `access` of each.
+Read as the daemon does.
 """
 
 import tomllib
@@ -28,8 +29,8 @@ def test_a_whole_mail_asks_for_what_its_label_says(story: str) -> None:
     assert not message.unreadable
     assert (asked.verb or "") == expected["verb"]
     assert list(asked.numbers) == expected["numbers"]
-    assert list(asked.people) == expected["people"]
-    assert asked.access.value == expected.get("access", "reader")
+    assert [person for person, _ in asked.people] == expected["people"]
+    assert [access.value for _, access in asked.people] == expected.get("access", [])
 
 
 def test_there_are_thirty_of_them() -> None:

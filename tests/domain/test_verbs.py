@@ -68,14 +68,17 @@ def _list(text: str) -> tuple[str, ...]:
     return () if text == "-" else tuple(text.split(","))
 
 
+def _people(addresses: tuple[str, ...], access: str) -> tuple[tuple[str, Access], ...]:
+    each = _list(access) if "," in access else (access,) * len(addresses)
+    return tuple((address, Access(kind)) for address, kind in zip(addresses, each, strict=True))
+
+
 @pytest.mark.parametrize(("verb", "numbers", "people", "access", "text"), CASES, ids=[case[-1][:60] for case in CASES])
 def test_a_mail_asks_for_what_its_line_says(verb: str, numbers: str, people: str, access: str, text: str) -> None:
     asked = verbs.read(_written(text), WORDS, OWN)
     assert asked.verb == VERBS[verb]
     assert numbers == "*" or asked.numbers == _list(numbers)
-    assert asked.people == _list(people)
-    if access != "-":
-        assert asked.access == Access(access)
+    assert asked.people == _people(_list(people), access)
 
 
 def test_more_than_a_third_of_the_cases_ask_for_nothing() -> None:
@@ -97,7 +100,7 @@ def test_what_is_quoted_is_not_asked() -> None:
 
 def test_the_signature_asks_for_nothing_and_names_nobody() -> None:
     asked = _read("Merci d'ajouter paul@acme.example.\n\n-- \nClaire, administratrice\nannuler: lea@acme.example")
-    assert (asked.verb, asked.people, asked.access) == (Verb.ADD_PERSON, ("paul@acme.example",), Access.READER)
+    assert (asked.verb, asked.people) == (Verb.ADD_PERSON, (("paul@acme.example", Access.READER),))
 
 
 def test_the_subject_of_a_reply_is_somebody_elses() -> None:

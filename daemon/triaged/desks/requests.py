@@ -159,16 +159,15 @@ def _add(request: Request, meant: Sequence[Standing], settings: Settings, sessio
     if not active:
         return Refused(request.verb, Refusal.NOT_IN_FORCE, _records(meant))
     about = active[-1].contract
-    people = [person for person in request.asked.people if person != about.customer_party.email]
+    people = [(person, access) for person, access in request.asked.people if person != about.customer_party.email]
     if not request.asked.people:
         return Refused(request.verb, Refusal.NO_PERSON, (about,))
-    if any(stranger(person, about, settings) for person in people):
+    if any(stranger(person, about, settings) for person, _access in people):
         return Refused(request.verb, Refusal.NOT_A_PERSON, (about,))
-    new = [person for person in people if not _has(session, about, person)]
+    new = tuple((person, access) for person, access in people if not _has(session, about, person))
     if not new:
         return Refused(request.verb, Refusal.ALREADY_THERE, (about,))
-    access = request.asked.access
-    return Granted(request.verb, (about,), tuple((person, access) for person in new), request.sender)
+    return Granted(request.verb, (about,), new, request.sender)
 
 
 def stranger(person: str, about: ContractRecord, settings: Settings) -> bool:

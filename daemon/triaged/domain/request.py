@@ -23,13 +23,12 @@ class Verb(StrEnum):
 class Asked:
     """What a mail asks for. `verb` is None where it asks for nothing that we do, or for several things at once.
 
-    `numbers` are order and contract numbers as written (without label), `people` the addresses to add, lower case;
-    `because` names the words that decided, for `explain`."""
+    `numbers` are order and contract numbers as written (without label), `people` the addresses to add, lower case, each
+    as what; `because` names the words that decided, for `explain`."""
 
     verb: Verb | None = None
     numbers: tuple[str, ...] = ()
-    people: tuple[str, ...] = ()
-    access: Access = Access.READER
+    people: tuple[tuple[str, Access], ...] = ()
     because: str = ""
 
 

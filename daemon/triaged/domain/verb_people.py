@@ -1,19 +1,15 @@
 """Whom a mail wants added, and as what: the addresses beside the request, or else those that follow it (row C7).
 
-The writer's own contact lines, our addresses and what is denied ("not lea@…") name nobody to add. Nobody becomes an
-administrator unless the mail says so where it names him.
+The writer's own contact lines, our addresses and what is denied ("not lea@…") name nobody to add.
 """
 
 from collections.abc import Iterator, Sequence
 
-from triaged.domain import identifiers
+from triaged.domain import identifiers, verb_access
 from triaged.domain.invitation import Access
-from triaged.domain.verb_sentences import Item, Sentence
+from triaged.domain.verb_sentences import LIST_WORDS, Sentence
 from triaged.domain.verb_words import Role
 
-_LIST_WORDS = 8  # words of a line that only names somebody: "- Paul Durand (technician), paul@acme.example"
-_ADDING = frozenset({Role.ADD, Role.ADD_NOW, Role.ADD_NOUN, Role.ADD_DONE, Role.INVITE})
-_QUALITY = ("as", "als", "en")  # "as administrator of …", "als Administrator …", "en tant qu’administrateur …"
 _BEFORE = 3  # tokens between a negation and the address that it denies
 
 
@@ -35,14 +31,11 @@ def _denied(sentence: Sentence, at: int) -> bool:
     )
 
 
-def read(sentences: Sequence[Sentence], adding: Sequence[int], own: frozenset[str]) -> tuple[tuple[str, ...], Access]:
-    """The people to add. `adding`: which sentences ask for it; `own`: the sender and we."""
+def read(sentences: Sequence[Sentence], adding: Sequence[int], own: frozenset[str]) -> tuple[tuple[str, Access], ...]:
+    """The people to add, each as what. `adding`: which sentences ask for it; `own`: the sender and we."""
     places = _places(sentences, adding, own)
-    people = tuple(dict.fromkeys(address for at in places for _, address in addresses(sentences[at], own)))
-    if not people:
-        return (), Access.READER
-    scope = [sentences[at] for at in sorted({*adding, *places, *_roles(sentences, places)})]
-    return people, _access(scope, own)
+    named = {at: tuple(addresses(sentences[at], own)) for at in sorted(set(places))}
+    return tuple(verb_access.read(sentences, adding, named).items()) if named else ()
 
 
 def _places(sentences: Sequence[Sentence], adding: Sequence[int], own: frozenset[str]) -> list[int]:
@@ -65,11 +58,16 @@ def _list(sentences: Sequence[Sentence], behind: Sequence[int], before: Sentence
     """The lines that go on naming people: right below, or labelled alike ("E-mail: …")."""
     for at in behind:
         here = sentences[at]
-        near = here.line - before.line <= 1
+        near = here.line - before.line <= 1 + _is_heading(sentences[at - 1])
         if not _is_list_line(here) or not (near or (_is_labelled(here) and _is_labelled(before))):
             return
         yield at
         before = here
+
+
+def _is_heading(sentence: Sentence) -> bool:
+    """ "Administrators:" between two people."""
+    return _is_list_line(sentence) and sentence.has(Role.ADMIN, Role.READER) and _is_labelled(sentence)
 
 
 def _is_labelled(sentence: Sentence) -> bool:
@@ -77,36 +75,4 @@ def _is_labelled(sentence: Sentence) -> bool:
 
 
 def _is_list_line(sentence: Sentence) -> bool:
-    return sum(token.kind == "W" for token in sentence.tokens) <= _LIST_WORDS
-
-
-def _roles(sentences: Sequence[Sentence], places: Sequence[int]) -> Iterator[int]:
-    """Short lines right beside the people's that say as what: "Rôle : administrateur"."""
-    for place in places:
-        for at in range(max(0, place - 2), min(len(sentences), place + 3)):
-            if sentences[at].has(Role.ADMIN, Role.READER) and _is_list_line(sentences[at]):
-                yield at
-
-
-def _access(scope: Sequence[Sentence], own: frozenset[str]) -> Access:
-    items = [(sentence, item) for sentence in scope for item in sentence.items]
-    if any(Role.READER in item for _, item in items):
-        return Access.READER
-    admin = any(
-        Role.ADMIN in item and not _negated(sentence, item) and not _of_the_writer(sentence, item, own)
-        for sentence, item in items
-    )
-    return Access.ADMIN if admin else Access.READER
-
-
-def _of_the_writer(sentence: Sentence, item: Item, own: frozenset[str]) -> bool:
-    """ "As administrator of our account, I ask you to add …": a clause of its own, before whoever is named."""
-    people = [at for at, _ in addresses(sentence, own)]
-    first = next((at for at, clause in enumerate(sentence.clauses) if clause == item.clause), 0)
-    asked = any(other.roles & _ADDING and other.clause == item.clause for other in sentence.items)
-    opens = sentence.tokens[first].text.lower() in _QUALITY
-    return bool(people) and item.start < min(people) and opens and not asked
-
-
-def _negated(sentence: Sentence, item: Item) -> bool:
-    return any(Role.NEGATION in other and other.clause == item.clause for other in sentence.items)
+    return sum(token.kind == "W" for token in sentence.tokens) <= LIST_WORDS

@@ -19,6 +19,7 @@ _LONGEST_SENTENCE = 120  # tokens
 _REACH = 25  # tokens between the two parts of "fügen … hinzu"
 _SIGNATURE_LINES = 12
 _WRAPPED = 50  # characters of a line that an editor broke, where the sentence goes on in the next
+LIST_WORDS = 8  # of a line that only names somebody: "- Paul Durand (technician), paul@acme.example"
 _FAREWELL_WORDS = 4  # of a closing line beside the closing itself
 
 _TOKEN = re.compile(

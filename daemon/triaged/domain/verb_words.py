@@ -55,6 +55,7 @@ class Role(StrEnum):
     PERSON = "person"
     ADMIN = "admin"
     READER = "reader"
+    MANY = "many"
     CONTRACT = "contract"
     A_CONTRACT = "a_contract"
     STATUS = "status"

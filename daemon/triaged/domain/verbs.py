@@ -22,6 +22,7 @@ _REACH = 40  # tokens between "please" and what is asked for
 _AFTER = 12  # tokens in which a negation may follow its verb: "stornieren Sie die Bestellung nicht"
 _OPENING_WORDS = 2  # "Bonjour", "Dear all"
 _SHORT_WORD = 4
+_BELOW = 2  # sentences in which somebody to invite is named
 _GREETING = 4  # words of a body that says nothing
 _SHORT_LINE = 9  # tokens: a title
 
@@ -114,8 +115,7 @@ def read(message: Message, words: VerbWords, own: frozenset[str] = frozenset()) 
         numbers = verb_numbers.read(sentences[at] for at in asking) or numbers
     if verb is not Verb.ADD_PERSON:
         return Asked(verb, numbers, because=because)
-    people, access = verb_people.read(sentences, asking, ours)
-    return Asked(verb, numbers, people, access, because)
+    return Asked(verb, numbers, verb_people.read(sentences, asking, ours), because)
 
 
 def _around(sentences: Sequence[Sentence], at: int, own: frozenset[str]) -> _Around:
@@ -425,10 +425,18 @@ def _names_somebody(around: _Around, index: int, role: Role) -> bool:
     foreign = [item.start for item in sentence.items if Role.FOREIGN in item or Role.UNIT in item]
     behind, other = [at for at in spoken if at >= action.end], [at for at in foreign if at >= action.end]
     if behind:
-        return not other or min(behind) < min(other)
-    if other or role is Role.INVITE:
+        return not other or min(behind) <= min(other)
+    if other or (role is Role.INVITE and not _named_below(around, index)):
         return False
     return bool(spoken) or _listed_somewhere(around)
+
+
+def _named_below(around: _Around, index: int) -> bool:
+    """ "Please invite our consultant. His address is …": the sentences right behind name him."""
+    earlier = around.sentence.items[index - 1 : index]
+    told = any(Role.ASK in item for item in earlier)
+    below = around.everything[around.at + 1 : around.at + 1 + _BELOW]
+    return told and any(True for sentence in below for _ in verb_people.addresses(sentence, around.own))
 
 
 def _is_name(sentence: Sentence, at: int) -> bool:
