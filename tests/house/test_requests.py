@@ -139,7 +139,8 @@ def test_an_invitation_in_doubt_is_not_sent_again_but_replaced_by_a_new_one(coun
     counter.relay.manners.drop_after_dot = 1
     contracting.resend(counter.house.bureau(), 1, datetime.now(UTC))
     counter.house.once()
-    counter.house.once()
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=20), tick=True):
+        counter.house.once()
     states = [(one.generation, one.state) for one in counter.invitations()]
     assert states == [(1, State.REPLACED), (2, State.REPLACED), (3, State.SENT)]
     states = [entry.state for entry in counter.house.queue() if entry.notice == "invitation"]
@@ -214,3 +215,48 @@ def test_a_colleague_of_who_placed_the_order_cancels_and_reads_what_was_cancelle
 def test_a_partner_without_contracts_hears_that_there_is_none(counter: Counter) -> None:
     counter.say("What is the status of our contracts?\n", sender="desk@brightwave.example")
     assert refused(counter) == "no_contract"
+
+
+TWO = "Nombre de licences : 40\nSKU : 994-000303\nNombre de licences : 20\nSKU : 994-000304\nNombre de licences : 10"
+
+
+def test_a_mended_address_loses_every_position_and_whoever_it_let_in(counter: Counter) -> None:
+    counter.say(order(po="PO-5").replace("Nombre de licences : 40", TWO).replace(CLAIRE, "typo@acme.example"))
+    stranger = "bad@stranger.example"
+    counter.say(f"Merci d'ajouter {stranger} comme administrateur de PO-5.\n", sender="typo@acme.example")
+    assert stranger in [one.recipient for one in counter.invitations()]
+    contracting.set_customer_email(counter.house.bureau(), "SC-000002", PAUL, datetime.now(UTC))
+    counter.house.once()
+    assert [one.customer_party.email for one in counter.contracts()[1:]] == [PAUL] * 3
+    live = {one.recipient for one in counter.invitations() if one.state in (State.OWED, State.SENT)}
+    assert live == {CLAIRE, PAUL}
+    for number in ("SC-000002", "SC-000003"):
+        counter.say(f"Merci de renvoyer l'invitation du contrat {number}.\n", sender="typo@acme.example")
+        assert counter.decided()["decision"] == "ticket" or refused(counter)
+    assert {one.recipient for one in counter.invitations() if one.state in (State.OWED, State.SENT)} == live
+
+
+def test_a_resend_renews_the_one_link_of_the_account_whatever_position_is_named(counter: Counter) -> None:
+    counter.say(order(po="PO-5").replace("Nombre de licences : 40", TWO).replace(CLAIRE, PAUL))
+    counter.say("Merci de renvoyer l'invitation du contrat SC-000004.\n", sender=PAUL)
+    assert [(o.contract_id, o.state) for o in counter.invitations() if o.recipient == PAUL] == [
+        (2, State.REPLACED),
+        (2, State.SENT),
+    ]
+
+
+def test_two_of_three_positions_cancelled_at_once_leave_one_invitation_that_is_sent(counter: Counter) -> None:
+    counter.say(order(po="PO-5").replace("Nombre de licences : 40", TWO).replace(CLAIRE, PAUL))
+    counter.say("Veuillez annuler les contrats SC-000002 et SC-000003.\n")
+    assert [one.state for one in counter.contracts()[1:]] == ["cancelled", "cancelled", "active"]
+    states = [(o.contract_id, o.state) for o in counter.invitations() if o.recipient == PAUL]
+    assert states == [(2, State.REVOKED), (4, State.SENT)]
+    counter.say("C'était une erreur, merci de rétablir les contrats SC-000002 et SC-000003.\n")
+    assert [o.state for o in counter.invitations() if o.recipient == PAUL] == [State.REVOKED, State.SENT]
+
+
+def test_a_partner_cannot_be_its_own_customer_by_a_private_address(counter: Counter) -> None:
+    counter.say(order(po="PO-6").replace(CLAIRE, "liam@integra.example"), sender="liam@integra.example")
+    assert counter.decided()["problems"] == [
+        {"field": "customer_email", "code": "not_customer", "value": "liam@integra.example"}
+    ]

@@ -16,6 +16,7 @@ from triaged.desks.case import Case, Desk, Mail
 from triaged.desks.ordering import Purchase, Weighed
 from triaged.desks.placing import Books
 from triaged.desks.requests import Granted, Refused, Request
+from triaged.domain import contract as contract_rules
 from triaged.domain import order, order_form, verbs
 from triaged.domain.decision import Decision, Reason, Step, Verdict
 from triaged.domain.notices import ContractFacts, Notice, NoticeName
@@ -261,7 +262,7 @@ def _answers(work: Granted | Refused, reading: _Reading, session: Session) -> tu
     )
     cancelled: tuple[Notice, ...] = ()
     if isinstance(work, Granted) and work.verb in (Verb.CANCEL_CONTRACT, Verb.RESTORE_CONTRACT):
-        until = one.mail.arrived if work.verb is Verb.CANCEL_CONTRACT else None
+        until = one.mail.arrived + contract_rules.UNDO if work.verb is Verb.CANCEL_CONTRACT else None
         cancelled = letters.cancelled(work.contracts, session, one.desk, until, one.requester)
     return (*cancelled, *invited, *_reply(work, reading, session, (*cancelled, *invited)))
 
@@ -419,7 +420,7 @@ def _granted(books: Books, decision: Decision, work: Granted) -> Decision:
     match work.verb:
         case Verb.RESEND_INVITATION:
             for person, access in work.recipients:
-                placing.resend(books, work.contracts[0], person, access, work.named_by)
+                placing.resend(books, work.home or work.contracts[0], person, access, work.named_by)
         case Verb.ADD_PERSON:
             for person, access in work.recipients:
                 placing.add(books, work.contracts[0], person, access, work.named_by)

@@ -32,9 +32,11 @@ def invite(
     now: datetime,
     cause: Cause | None,
     asked_by: str = "",
+    rest: correspondence.Rest | None = None,
 ) -> int:
     """Owe the next invitation of this person and its mail; what was sent before stops working. `cause` is the mail that
-    asked for it, None where it came by the pages. Returns the invitation's row."""
+    asked for it, None where it came by the pages or `rest` says that the mail before is in doubt. Returns the
+    invitation's row."""
     row = invitations.owe(
         session,
         contract,
@@ -54,7 +56,7 @@ def invite(
         replaces=row.generation > 1,
     )
     notice = Notice(NoticeName.INVITATION, (recipient,), locale, facts, seal=invitations.seal(row.id))
-    correspondence.owe(session, post, [notice], "", cause or _asked_for_on_a_page(row.id, contract), now)
+    correspondence.owe(session, post, [notice], "", cause or _asked_for_on_a_page(row.id, contract), now, rest)
     return row.id
 
 
@@ -70,21 +72,26 @@ def _asked_for_on_a_page(row_id: int, contract: Contract) -> Cause:
 
 
 def is_person(session: Session, settings: Settings, group: Sequence[ContractRecord], address: str) -> bool:
-    """Whether a customer may name this address: one person's, and nobody's who sells to it or who serves it (us).
+    """Whether a customer may name this address: one person's, and nobody's who sells to it or who serves it (us)."""
+    if order.is_group(address) or addresses.deliverable(address) != address:
+        return False
+    return not is_sellers(session, settings, group, address)
+
+
+def is_sellers(session: Session, settings: Settings, group: Sequence[ContractRecord], address: str) -> bool:
+    """Whether the address is of the reseller, the distributor, a partner or us: nobody of them is let in (row C4).
 
     `group` are the customer's contracts. An address at the customer's own domain is never a seller's."""
     domain = address.rpartition("@")[2]
     public = settings.policy.public_mail_domains
     sellers = {party.email for one in group for party in (one.reseller, one.distributor)}
     ours = {one.rpartition("@")[2] for one in settings.house.addresses} | {settings.house.domain}
-    if order.is_group(address) or addresses.deliverable(address) != address:
-        return False
     if order.within(domain, ours) or address in sellers:
-        return False
-    if domain in {one.customer_party.email.rpartition("@")[2] for one in group} - set(public):
         return True
+    if domain in {one.customer_party.email.rpartition("@")[2] for one in group} - set(public):
+        return False
     selling = {seller.rpartition("@")[2] for seller in sellers} - set(public)
-    return not order.within(domain, selling) and not directory.claims(session, address, public)
+    return order.within(domain, selling) or bool(directory.claims(session, address, public))
 
 
 def owe_code(session: Session, post: Post, code: SignInCode, mailbox: str, known: bool, now: datetime) -> None:

@@ -94,6 +94,7 @@ def surroundings(purchase: Purchase, settings: Settings) -> Surroundings:
         country_of=territories.code_of,
         ours=frozenset(address.rpartition("@")[2] for address in settings.house.addresses) | {settings.house.domain},
         partners=frozenset(partner.domains) if partner else frozenset(),
+        sellers=frozenset((*partner.contacts, purchase.sender)) if partner else frozenset({purchase.sender}),
         public=frozenset(settings.policy.public_mail_domains),
     )
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from triaged.adapters import territories
-from triaged.adapters.db import contracts, customers, estate, invitations, orders, outbox
+from triaged.adapters.db import contracts, customers, estate, invitations, orders, outbox, portal
 from triaged.adapters.db.contract_models import PurchaseOrder, order_number
 from triaged.adapters.db.contracts import ContractRecord
 from triaged.adapters.db.engine import Session
 from triaged.adapters.db.estate import SparesChange
+from triaged.adapters.db.invitations import InvitationRecord
 from triaged.desks import correspondence, inviting, letters, ordering
 from triaged.desks.case import Desk
 from triaged.desks.ordering import Weighed
@@ -20,7 +21,7 @@ from triaged.domain import contract as rules
 from triaged.domain import invitation as invitation_rules
 from triaged.domain.decision import Reason
 from triaged.domain.invitation import Access
-from triaged.domain.notices import CountryNote, Facts, Notice, NoticeName, SparesFacts
+from triaged.domain.notices import CountryNote, Notice, NoticeName, SparesFacts
 from triaged.domain.order import Role, State
 from triaged.settings import Settings
 
@@ -100,7 +101,8 @@ def _row(books: Books, weighed: Weighed, state: State, reason: Reason) -> Purcha
 
 
 def _accepted(books: Books, weighed: Weighed, row: PurchaseOrder) -> Booked:
-    purchase, public = weighed.purchase, books.settings.policy.public_mail_domains
+    public = books.settings.policy.public_mail_domains
+    orders.supersede(books.session, row)
     customer = customers.place(books.session, weighed.order, public, territories.code_of)
     made, spares = _contracts(books, weighed, row, customer.customer_id, customer.site)
     sold = ordering.sale(weighed, books.desk, books.session, tuple(letters.told(one) for one in made))
@@ -112,7 +114,6 @@ def _accepted(books: Books, weighed: Weighed, row: PurchaseOrder) -> Booked:
     recipient, locale = weighed.order.customer.email, sold.locales[Role.CUSTOMER]
     _invite(books, made[0], recipient, locale, Access.ADMIN)
     invitation = letters.invitation(sold.place, books.settings, recipient, locale, customer=customer.name)
-    row.sender = purchase.sender
     return Booked(order_number(row.id), made, notices, invitation)
 
 
@@ -215,24 +216,47 @@ def cancel(books: Books, meant: Sequence[ContractRecord], asker: str = "") -> tu
     for one in meant:
         contracts.cancel(books.session, one.id, books.actor, books.now)
         changes.append(estate.cancelled(books.session, one.id, books.actor, books.now, books.settings.catalogue))
-        _take_back(books, one)
+    books.session.flush()
+    for order_id in dict.fromkeys(one.order_id for one in meant):
+        _take_back(books, [one for one in meant if one.order_id == order_id])
     now = _fresh(books, meant)
     notices = letters.cancelled(now, books.session, books.desk, books.now + rules.UNDO, asker)
     return notices + _tell_csm(books, now, changes)
 
 
-def _take_back(books: Books, one: ContractRecord) -> None:
-    """Its invitations and unsent mails; another contract of the order that stays takes the invitations over."""
-    because = f"contract {one.number} was cancelled"
-    ordered = contracts.of_order(books.session, one.order_id)
-    others = [other for other in ordered if other.state is rules.State.ACTIVE]
-    pending = [i for i in invitations.listed(books.session, one.id) if i.state in invitation_rules.LIVE]
-    invitations.revoke(books.session, [i.id for i in pending], because, books.now)
-    if not others:
-        outbox.withdraw_about(books.session, [other.id for other in ordered], _OVERTAKEN, because)
-        return
-    for before in pending:
-        _invite(books, others[0], before.recipient, before.locale, before.access, named_by=before.named_by)
+def _take_back(books: Books, cancelled: Sequence[ContractRecord]) -> None:
+    """The invitations and unsent mails of an order's cancelled contracts. Who was invited to them keeps his way in by
+    another contract of the order that stays, and whom the customer named by any other of the same account."""
+    because = f"contract {cancelled[0].number} was cancelled"
+    ordered = contracts.of_order(books.session, cancelled[0].order_id)
+    stays = [one for one in ordered if one.state is rules.State.ACTIVE]
+    group = contracts.of_group(books.session, cancelled[0].customer_id, cancelled[0].site)
+    active = [one for one in group if one.state is rules.State.ACTIVE]
+    pending = {
+        invitation.recipient: invitation
+        for one in cancelled
+        for invitation in invitations.listed(books.session, one.id)
+        if invitation.state in invitation_rules.LIVE
+    }
+    invitations.revoke(books.session, [one.id for one in pending.values()], because, books.now)
+    if not stays:
+        outbox.withdraw_about(books.session, [one.id for one in ordered], _OVERTAKEN, because)
+    for recipient, before in pending.items():
+        home = stays or (active if before.named_by else [])
+        if home and not _has_way_in(books, home[0], recipient):
+            _invite(books, home[0], recipient, before.locale, before.access, named_by=before.named_by)
+
+
+def _has_way_in(books: Books, about: ContractRecord, recipient: str) -> bool:
+    """Whether this person came into the account already, or has an open invitation to this order."""
+    group = contracts.of_group(books.session, about.customer_id, about.site)
+    active = {one.id: one.order_id for one in group if one.state is rules.State.ACTIVE}
+    known = [one for one in invitations.listed(books.session, recipient=recipient) if one.contract_id in active]
+    return any(
+        one.state is invitation_rules.State.ACCEPTED
+        or (one.state in invitation_rules.LIVE and active[one.contract_id] == about.order_id)
+        for one in known
+    )
 
 
 def restore(books: Books, meant: Sequence[ContractRecord], asker: str = "") -> tuple[Notice, ...]:
@@ -241,16 +265,23 @@ def restore(books: Books, meant: Sequence[ContractRecord], asker: str = "") -> t
     for one in meant:
         contracts.restore(books.session, one.id)
         changes.append(estate.restored(books.session, one.id, books.actor, books.now, books.settings.catalogue))
-        for recipient in dict.fromkeys(i.recipient for i in invitations.listed(books.session, one.id)):
-            latest = invitations.latest(books.session, one.id, recipient)
-            if latest is not None and latest.state is invitation_rules.State.REVOKED and _by_cancelling(latest, one):
-                _invite(books, one, recipient, latest.locale, latest.access, named_by=latest.named_by)
+    books.session.flush()
+    for one in meant:
+        for before in _lost_by_cancelling(books, one):
+            if not _has_way_in(books, one, before.recipient):
+                _invite(books, one, before.recipient, before.locale, before.access, named_by=before.named_by)
     now = _fresh(books, meant)
     return letters.cancelled(now, books.session, books.desk, None, asker) + _tell_csm(books, now, changes)
 
 
-def _by_cancelling(latest: invitations.InvitationRecord, one: ContractRecord) -> bool:
-    return one.cancelled_at is not None and latest.ended_at is not None and latest.ended_at >= one.cancelled_at
+def _lost_by_cancelling(books: Books, one: ContractRecord) -> list[InvitationRecord]:
+    """The newest invitation of each person that this cancellation, and nobody else, revoked."""
+    newest = {i.recipient: i for i in invitations.listed(books.session, one.id)}
+    return [
+        invitation
+        for invitation in newest.values()
+        if invitation.state is invitation_rules.State.REVOKED and invitation.ended_at == one.cancelled_at
+    ]
 
 
 def _fresh(books: Books, meant: Sequence[ContractRecord]) -> list[ContractRecord]:
@@ -265,33 +296,43 @@ def _tell_csm(books: Books, meant: Sequence[ContractRecord], changes: Sequence[S
 
 
 def mend_address(books: Books, about: ContractRecord, address: str) -> tuple[Notice, ...]:
-    """A typing error in the customer's address: the old link is revoked, both addresses are told, the right one is
-    invited (INTERFACE §4)."""
-    because = f"the address of contract {about.number} was mended"
+    """A typing error in the customer's address, in every contract of the order: the old links are revoked, whoever came
+    in by them is out, both addresses are told, the right one is invited (INTERFACE §4)."""
     old = about.customer_party.email
-    stale = [i for i in invitations.listed(books.session, recipient=old) if i.contract_id == about.id]
-    invitations.revoke(books.session, [one.id for one in stale], because, books.now)
-    row = contracts.locked(books.session, about.id)
-    row.customer_email = address
-    contracts.forget(books.session, about, old)
+    mended = [one for one in contracts.of_order(books.session, about.order_id) if one.customer_party.email == old]
+    for one in mended:
+        contracts.locked(books.session, one.id).customer_email = address
     books.session.flush()
-    public = books.settings.policy.public_mail_domains
-    customers.readdressed(books.session, row.customer_id, old, address, public)
-    fresh = contracts.record(books.session, row)
-    _invite(books, fresh, address, about.locale, Access.ADMIN)
+    _shut_out(books, about, old)
+    customers.readdressed(books.session, about.customer_id, old, address, books.settings.policy.public_mail_domains)
+    fresh = [one for one in _fresh(books, mended) if one.state is rules.State.ACTIVE]
+    _invite(books, fresh[0], address, about.locale, Access.ADMIN)
     place = letters.place_of(about, books.settings)
-    facts: Facts = place.facts(books.settings)
-    told = Notice(NoticeName.ADDRESS_CHANGED, (old,), about.locale, facts)
+    told = Notice(NoticeName.ADDRESS_CHANGED, (old,), about.locale, place.facts(books.settings))
     sale = letters.Sale(
         place=place,
-        customer=fresh.customer,
-        site=fresh.site,
+        customer=fresh[0].customer,
+        site=fresh[0].site,
         csm="",
-        reseller=fresh.reseller.name,
-        po_number=fresh.po_number,
+        reseller=fresh[0].reseller.name,
+        po_number=fresh[0].po_number,
         recipients={Role.CUSTOMER: address},
         locales={Role.CUSTOMER: about.locale},
-        contracts=(letters.told(fresh, Role.CUSTOMER),),
-        country=fresh.country,
+        contracts=tuple(letters.told(one, Role.CUSTOMER) for one in fresh),
+        country=fresh[0].country,
     )
     return (told, letters.confirmation(sale, Role.CUSTOMER, books.settings))
+
+
+def _shut_out(books: Books, about: ContractRecord, old: str) -> None:
+    """Whom the mistaken address let in goes with it. Where it is the right one of another order of the account, only
+    this order's links end."""
+    because = f"the address of contract {about.number} was mended"
+    group = contracts.of_group(books.session, about.customer_id, about.site)
+    if any(one.customer_party.email == old for one in group):
+        ids = {one.id for one in contracts.of_order(books.session, about.order_id)}
+        stale = [one.id for one in invitations.listed(books.session, recipient=old) if one.contract_id in ids]
+        invitations.revoke(books.session, stale, because, books.now)
+        return
+    for address in (old, *sorted(portal.named(books.session, about.customer_id, about.site, old))):
+        portal.remove(books.session, about.customer_id, about.site, address, books.now, because)

@@ -10,16 +10,17 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from triaged.adapters import territories
-from triaged.adapters.db import invitations
+from triaged.adapters.db import contracts, invitations
 from triaged.adapters.db.contract_models import order_number
 from triaged.adapters.db.contracts import ContractRecord, Standing
 from triaged.adapters.db.engine import Session
+from triaged.adapters.db.invitations import InvitationRecord
+from triaged.desks import inviting
 from triaged.domain import contract as rules
 from triaged.domain import invitation as invitation_rules
 from triaged.domain import order
 from triaged.domain.contract import State
 from triaged.domain.invitation import Access
-from triaged.domain.order import Role
 from triaged.domain.request import Asked, Refusal, Verb
 from triaged.settings import Settings
 
@@ -28,12 +29,14 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What will be done. `recipients`: who is invited, with his access."""
+    """What will be done. `recipients`: who is invited, with his access; `home`: the contract of the account that a
+    resent invitation belongs to, where it is not the one that the mail means."""
 
     verb: Verb
     contracts: tuple[ContractRecord, ...]
     recipients: tuple[tuple[str, Access], ...] = ()
     named_by: str = ""
+    home: ContractRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +130,31 @@ def _resend(request: Request, meant: Sequence[Standing], _settings: Settings, se
     if not active:
         return Refused(request.verb, Refusal.NOT_IN_FORCE, _records(meant))
     standing = active[-1]
-    about = standing.contract
     recipient, access = _invited(standing, request)
     if not recipient:
         return Refused(request.verb, Refusal.NOT_ALLOWED)
-    latest = invitations.latest(session, about.id, recipient)
-    if latest is not None and latest.state is invitation_rules.State.ACCEPTED:
+    known = _known(session, standing.contract, recipient)
+    latest = known[-1] if known else None
+    about = standing.contract
+    if any(one.state is invitation_rules.State.ACCEPTED for one in known):
         return Refused(request.verb, Refusal.ALREADY_ACCEPTED, (about,))
     if latest is not None and latest.state is invitation_rules.State.REVOKED:
         return Refused(request.verb, Refusal.NOT_ALLOWED)
-    if invitations.resends(session, about.id, recipient, request.arrived - _DAY) >= invitation_rules.RESENDS_A_DAY:
+    resent = [one for one in known if one.resent and one.created_at > request.arrived - _DAY]
+    if len(resent) >= invitation_rules.RESENDS_A_DAY:
         return Refused(request.verb, Refusal.TOO_OFTEN, (about,))
-    named_by = latest.named_by if latest else ""
-    return Granted(request.verb, (about,), ((recipient, latest.access if latest else access),), named_by)
+    if latest is None:
+        return Granted(request.verb, (about,), ((recipient, access),))
+    home = contracts.one(session, latest.contract_id)
+    return Granted(request.verb, (about,), ((recipient, latest.access),), latest.named_by, home)
+
+
+def _known(session: Session, about: ContractRecord, person: str) -> list[InvitationRecord]:
+    """What this person was sent for any contract in force of the customer's group, oldest first: one of them lets him
+    into all."""
+    group = contracts.of_group(session, about.customer_id, about.site)
+    ids = {one.id for one in group if one.state is State.ACTIVE}
+    return [one for one in invitations.listed(session, recipient=person) if one.contract_id in ids]
 
 
 def _invited(standing: Standing, request: Request) -> tuple[str, Access]:
@@ -162,7 +177,8 @@ def _add(request: Request, meant: Sequence[Standing], settings: Settings, sessio
     people = [(person, access) for person, access in request.asked.people if person != about.customer_party.email]
     if not request.asked.people:
         return Refused(request.verb, Refusal.NO_PERSON, (about,))
-    if any(stranger(person, about, settings) for person, _access in people):
+    group = contracts.of_group(session, about.customer_id, about.site)
+    if any(not inviting.is_person(session, settings, group, person) for person, _access in people):
         return Refused(request.verb, Refusal.NOT_A_PERSON, (about,))
     new = tuple((person, access) for person, access in people if not _has(session, about, person))
     if not new:
@@ -170,17 +186,9 @@ def _add(request: Request, meant: Sequence[Standing], settings: Settings, sessio
     return Granted(request.verb, (about,), new, request.sender)
 
 
-def stranger(person: str, about: ContractRecord, settings: Settings) -> bool:
-    """Whether the address is the reseller's, the distributor's or ours: nobody of them is let in (row C4)."""
-    others = {about.party(role).email for role in (Role.RESELLER, Role.DISTRIBUTOR)}
-    domains = {address.rpartition("@")[2] for address in others} - set(settings.policy.public_mail_domains)
-    ours = {address.rpartition("@")[2] for address in settings.house.addresses} | {settings.house.domain}
-    return person in others or order.within(person.rpartition("@")[2], domains | ours)
-
-
 def _has(session: Session, about: ContractRecord, person: str) -> bool:
-    latest = invitations.latest(session, about.id, person)
-    return latest is not None and latest.state in (*invitation_rules.LIVE, invitation_rules.State.ACCEPTED)
+    wanted = (*invitation_rules.LIVE, invitation_rules.State.ACCEPTED)
+    return any(one.state in wanted for one in _known(session, about, person))
 
 
 def _cancel(request: Request, meant: Sequence[Standing], _settings: Settings, _session: Session) -> Granted | Refused:

@@ -214,13 +214,14 @@ class Order:
 class Surroundings:
     """What an order is checked against. `valid` normalises a mail address or gives None; `country_of` reads the
     customer's country from its name or the end of an address; `ours` are our own domains, `partners` those of the
-    sender's registered organisation, `public` the free-mail domains."""
+    sender's registered organisation and `sellers` its people's addresses, `public` the free-mail domains."""
 
     catalogue: Catalogue
     valid: Callable[[str], str | None]
     country_of: Callable[[str], str]
     ours: frozenset[str] = frozenset()
     partners: frozenset[str] = frozenset()
+    sellers: frozenset[str] = frozenset()
     public: frozenset[str] = frozenset()
 
 
@@ -387,7 +388,7 @@ def _own_address(parties: dict[Role, Party], around: Surroundings, found: _Found
     domain = customer.rpartition("@")[2]
     others = {parties[role].email for role in (Role.RESELLER, Role.DISTRIBUTOR)} - {""}
     taken = {address.rpartition("@")[2] for address in others} | around.partners
-    if customer in others or within(domain, around.ours) or within(domain, taken - around.public):
+    if customer in others | around.sellers or within(domain, around.ours) or within(domain, taken - around.public):
         found.problem("customer_email", Code.NOT_CUSTOMER, customer)
 
 

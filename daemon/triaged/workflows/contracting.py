@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from triaged import log
-from triaged.adapters.db import contracts, directory, engine, invitations, orders
+from triaged.adapters.db import contracts, directory, engine, invitations, orders, portal
 from triaged.adapters.db.contract_models import PurchaseOrder, order_number
 from triaged.adapters.db.contracts import ContractRecord
 from triaged.adapters.db.engine import Session
 from triaged.adapters.db.invitations import InvitationRecord
-from triaged.desks import correspondence, letters, ordering, placing, requests
+from triaged.desks import correspondence, inviting, letters, ordering, placing, requests
 from triaged.desks.bureau import Bureau
 from triaged.desks.ordering import Purchase, Weighed
 from triaged.domain import contract as rules
@@ -227,7 +227,8 @@ def _mended(books: placing.Books, one: ContractRecord, address: str) -> tuple[No
         raise PermanentError(f"contract {one.number} is {one.state}: its address is not used any more")
     if address == one.customer_party.email:
         raise PermanentError(f"{address} is the address of {one.number} already: `triaged invite list` shows its mails")
-    if requests.stranger(address, one, books.settings):
+    group = contracts.of_group(books.session, one.customer_id, one.site)
+    if inviting.is_sellers(books.session, books.settings, group, address):
         raise PermanentError(
             f"{address} belongs to the reseller, the distributor or us: the invitation must reach the customer alone"
         )
@@ -314,14 +315,16 @@ def resend(bureau: Bureau, row_id: int, now: datetime) -> InvitationRecord:
 
 
 def revoke(bureau: Bureau, row_id: int, why: str, now: datetime) -> InvitationRecord:
-    """The link stops working at once, and a person who came in by it is let in no more. Returns the invitation."""
+    """The person is let in no more: every link of his to this customer's account stops working at once. Returns the
+    invitation."""
     with bureau.database.write() as session:
         before = _invitation(session, row_id)
-        if not invitations.revoke(session, [row_id], why or f"revoked by {bureau.actor}", now):
+        because = why or f"revoked by {bureau.actor}"
+        if not invitations.revoke(session, [row_id], because, now):
             raise PermanentError(f"invitation {row_id} is {before.state}: there is nothing to revoke")
         one = contracts.one(session, before.contract_id)
-        if one is not None:
-            contracts.forget(session, one, before.recipient)
+        assert one is not None  # an invitation refers to it
+        portal.remove(session, one.customer_id, one.site, before.recipient, now, because)
         return _invitation(session, row_id)
 
 

@@ -159,12 +159,6 @@ def restore(session: Session, contract_id: int) -> ContractRow:
     return row
 
 
-def forget(session: Session, contract: ContractRecord, address: str) -> None:
-    """A person who came in by mistake: this address no longer opens the contract's group."""
-    where = (Person.customer_id == contract.customer_id, Person.site == contract.site, Person.address == address)
-    session.execute(sqlalchemy.delete(Person).where(*where))
-
-
 def expire(session: Session, today: date) -> tuple[str, ...]:
     """Contracts whose last day is over everywhere on earth; returns their numbers."""
     late = sqlalchemy.select(ContractRow).where(ContractRow.state == State.ACTIVE, ContractRow.ends < today)

@@ -34,6 +34,7 @@ class InvitationRecord:
     accepted_at: datetime | None
     ended_at: datetime | None
     ended_because: str
+    resent: bool
     replaced_on: datetime | None = None
 
     def document(self) -> dict[str, Any]:
@@ -205,6 +206,7 @@ def _record(session: Session, row: Invitation) -> InvitationRecord:
         accepted_at=row.accepted_at,
         ended_at=row.ended_at,
         ended_because=row.ended_because or "",
+        resent=row.resent,
         replaced_on=_replaced_on(session, row),
     )
 

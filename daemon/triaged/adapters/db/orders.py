@@ -113,6 +113,16 @@ def move(row: PurchaseOrder, wanted: State) -> None:
     row.state = wanted.value
 
 
+def supersede(session: Session, accepted: PurchaseOrder) -> None:
+    """What was incomplete under the number of an order that is accepted now waits for nothing any more."""
+    where = (PurchaseOrder.placed_by == accepted.placed_by, PurchaseOrder.po_folded == accepted.po_folded)
+    query = sqlalchemy.select(PurchaseOrder).where(*where, PurchaseOrder.state == State.INCOMPLETE)
+    for row in session.scalars(query):
+        if row.id != accepted.id:
+            move(row, State.REJECTED)
+            row.note = f"{order_number(accepted.id)} stands under this number"
+
+
 def accepted(session: Session, placed_by: str, po_number: str) -> PurchaseOrder | None:
     """The order that stands under this number of this party."""
     where = (PurchaseOrder.placed_by == placed_by, PurchaseOrder.po_folded == rules.folded(po_number))

@@ -179,7 +179,14 @@ def change(session: Session, person_id: int, access: Access) -> None:
     session.get_one(Person, person_id, with_for_update=True).access = access.value
 
 
-def remove(session: Session, customer_id: int, site: str, address: str, now: datetime) -> bool:
+def remove(
+    session: Session,
+    customer_id: int,
+    site: str,
+    address: str,
+    now: datetime,
+    because: str = "removed by the customer",
+) -> bool:
     """They see nothing of this group any more, and no invitation to it lets them in again. False: nobody was there."""
     query = sqlalchemy.select(Person).where(
         Person.customer_id == customer_id, Person.site == site, Person.address == address
@@ -187,10 +194,25 @@ def remove(session: Session, customer_id: int, site: str, address: str, now: dat
     row = session.scalar(query.with_for_update())
     if row is not None:
         session.delete(row)
-    ended = invitations.revoke(
-        session, _letting_in(session, customer_id, site, address), "removed by the customer", now
-    )
+    ended = invitations.revoke(session, _letting_in(session, customer_id, site, address), because, now)
     return row is not None or bool(ended)
+
+
+def named(session: Session, customer_id: int, site: str, address: str) -> set[str]:
+    """Everybody who was let into a group by this address, or by somebody whom it let in."""
+    chain = {address}
+    mine = sqlalchemy.select(Contract.id).where(Contract.customer_id == customer_id, Contract.site == site)
+    while True:
+        people = sqlalchemy.select(Person.address).where(
+            Person.customer_id == customer_id, Person.site == site, Person.named_by.in_(chain)
+        )
+        invited = sqlalchemy.select(Invitation.recipient).where(
+            Invitation.contract_id.in_(mine), Invitation.named_by.in_(chain)
+        )
+        more = {*session.scalars(people), *session.scalars(invited)} - chain
+        if not more:
+            return chain - {address}
+        chain |= more
 
 
 def _letting_in(session: Session, customer_id: int, site: str, address: str) -> Sequence[int]:
