@@ -29,6 +29,9 @@ class Exit(IntEnum):
     TRY_LATER = 75
 
 
+# The number of a row on the command line; no database has a greater one.
+ROW = click.IntRange(0, 2**31 - 1)
+
 # noun → (module, attribute, one line of help): the help needs no import.
 _COMMANDS = {
     "demo": ("run", "demo", "Everything on this machine with nothing to configure: watch it work"),

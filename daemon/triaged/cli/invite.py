@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from triaged.cli import Exit, json_option, print_json, stop
+from triaged.cli import ROW, Exit, json_option, print_json, stop
 from triaged.cli.contract import moment
 from triaged.cli.order import actor, now
 
@@ -43,7 +43,7 @@ def list_(cli: "Cli", state: str | None, as_json: bool) -> None:
 
 
 @invite.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @json_option
 @click.pass_obj
 def show(cli: "Cli", number: int, as_json: bool) -> None:
@@ -58,7 +58,7 @@ def show(cli: "Cli", number: int, as_json: bool) -> None:
 
 
 @invite.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @json_option
 @click.pass_obj
 def resend(cli: "Cli", number: int, as_json: bool) -> None:
@@ -70,7 +70,7 @@ def resend(cli: "Cli", number: int, as_json: bool) -> None:
 
 
 @invite.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @click.option("--why", default="", help="Kept with the invitation.")
 @json_option
 @click.pass_obj

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from triaged.cli import json_option, print_json
+from triaged.cli import ROW, json_option, print_json
 
 if TYPE_CHECKING:
     from triaged.cli import Cli
@@ -51,7 +51,7 @@ def list_(cli: "Cli", state: str | None, limit: int | None, as_json: bool) -> No
 
 
 @message.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @json_option
 @click.pass_obj
 def show(cli: "Cli", number: int, as_json: bool) -> None:
@@ -73,7 +73,7 @@ def show(cli: "Cli", number: int, as_json: bool) -> None:
 
 
 @message.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @click.pass_obj
 def raw(cli: "Cli", number: int) -> None:
     """The bytes as they came, to stdout."""
@@ -85,7 +85,7 @@ def raw(cli: "Cli", number: int) -> None:
 
 
 @message.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @json_option
 @click.pass_obj
 def replay(cli: "Cli", number: int, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from triaged.cli import Exit, json_option, print_json, stop
+from triaged.cli import ROW, Exit, json_option, print_json, stop
 
 if TYPE_CHECKING:
     from triaged.cli import Cli
@@ -47,7 +47,7 @@ def list_(cli: "Cli", as_json: bool) -> None:
 
 
 @quarantine.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @json_option
 @click.pass_obj
 def show(cli: "Cli", number: int, as_json: bool) -> None:
@@ -76,7 +76,7 @@ def show(cli: "Cli", number: int, as_json: bool) -> None:
 
 
 @quarantine.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @click.pass_obj
 def release(cli: "Cli", number: int) -> None:
     """Let the daemon decide NUMBER again, with today's code and policy."""
@@ -88,7 +88,7 @@ def release(cli: "Cli", number: int) -> None:
 
 
 @quarantine.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @click.option("--why", default="no reason given", help="The reason; the ledger keeps it.")
 @click.pass_obj
 def drop(cli: "Cli", number: int, why: str) -> None:

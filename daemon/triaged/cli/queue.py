@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from triaged.cli import Exit, json_option, print_json, stop
+from triaged.cli import ROW, Exit, json_option, print_json, stop
 
 if TYPE_CHECKING:
     from triaged.cli import Cli
@@ -47,7 +47,7 @@ def list_(cli: "Cli", states: tuple[str, ...], limit: int, as_json: bool) -> Non
 
 
 @queue.command()
-@click.argument("number", type=int)
+@click.argument("number", type=ROW)
 @click.option("--raw", is_flag=True, help="The finished bytes of the mail, to stdout.")
 @json_option
 @click.pass_obj
@@ -61,7 +61,10 @@ def show(cli: "Cli", number: int, raw: bool, as_json: bool) -> None:
     if entry is None:
         stop(Exit.PROBLEMS, f"there is no mail {number} in the queue: `triaged queue list` shows them")
     if raw:
-        sys.stdout.buffer.write(body or b"")
+        if body is None:
+            why = "made when it is sent; nothing is kept" if entry.seal else "its bytes were purged"
+            stop(Exit.PROBLEMS, f"mail {number}: {why}")
+        sys.stdout.buffer.write(body)
     elif as_json:
         print_json(entry.document())
     else:
@@ -69,7 +72,7 @@ def show(cli: "Cli", number: int, raw: bool, as_json: bool) -> None:
 
 
 def _change(name: str, help_text: str, done: str, change: Callable[..., tuple[int, ...]]) -> None:
-    @click.argument("numbers", type=int, nargs=-1, required=True)
+    @click.argument("numbers", type=ROW, nargs=-1, required=True)
     @click.pass_obj
     def run(cli: "Cli", numbers: tuple[int, ...]) -> None:
         with cli.database.write() as session:

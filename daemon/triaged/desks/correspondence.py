@@ -46,7 +46,8 @@ class Cause:
 
     `number` is the order or contract that an answer to the mail belongs to, where it is no ticket. `replies_to` and
     `thread` are the partner's Message-IDs, and only `asker`, where it is named, is in that thread; `doubtful` marks
-    mails to somebody for whom our border server does not vouch: only those are counted by the brakes."""
+    a mail for whose sender our border server does not vouch: the brakes count what answers it, not what an accepted
+    order's other parties hear."""
 
     key: str
     log_id: str
@@ -62,11 +63,25 @@ class Cause:
     asker: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How long a mail rests before it goes, because `doubts` mails before it may have arrived."""
+
+    until: datetime
+    doubts: int
+
+
 def owe(
-    session: Session, post: Post, notices: Sequence[Notice], ticket: str, cause: Cause, now: datetime
+    session: Session,
+    post: Post,
+    notices: Sequence[Notice],
+    ticket: str,
+    cause: Cause,
+    now: datetime,
+    rest: Rest | None = None,
 ) -> tuple[Notice, ...]:
     """Put every notice into the outbox, one row and one finished mail per recipient. Returns the notices with their
-    subjects."""
+    subjects. `rest` is of a mail that replaces one in doubt."""
     rows: list[outbox.Owed] = []
     titled: list[Notice] = []
     before = outbox.owed_for(session, cause.key) if cause.desk == "contracts" else 0  # invitations go by themselves
@@ -74,7 +89,8 @@ def owe(
         full = replace(notice, facts=replace(notice.facts, ticket=ticket))
         for recipient in full.to:
             log_id = f"{cause.log_id}.{before + len(rows) + 1}"
-            rows.append(_row(post, full, recipient, log_id, cause, now))
+            row = _row(post, full, recipient, log_id, cause, now)
+            rows.append(replace(row, due_at=rest.until, doubts=rest.doubts) if rest else row)
         titled.append(replace(full, subject=rows[-1].subject) if full.to else full)
     limits = post.settings.limits
     outbox.put(session, rows, outbox.Limits(per_address=limits.answers_per_sender, in_all=limits.answers_per_hour))
@@ -109,7 +125,7 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
         due_at=now,
         deadline=_deadline(notice, now),
         not_after=now + VALID_FOR if notice.name in _RECEIPTS else None,
-        braked=cause.doubtful,
+        braked=cause.doubtful and cause.asker in ("", recipient) and not notice.seal,
         ticket_id=cause.ticket_id,
         contract_id=cause.contract_id,
         seal=notice.seal or None,
@@ -167,7 +183,9 @@ def written(post: Post, letter: Letter, now: datetime) -> compose.Outgoing:
 
 
 def mailbox_of(settings: Settings, desk: str, mailbox: str, region: str) -> str:
-    """The region's mailbox of this desk, so that an answer comes where it belongs."""
-    here = settings.mailbox(mailbox)
-    serving = (m for m in settings.mailboxes if m.desk == desk and region in m.regions)
-    return here.address if region in here.regions else next((m.address for m in serving), here.address)
+    """The region's mailbox of this desk, so that an answer comes where it belongs; the desk's first where `mailbox` is
+    configured no more."""
+    own = [one for one in settings.mailboxes if one.desk == desk] or [*settings.mailboxes]
+    here = next((one for one in settings.mailboxes if one.name == mailbox), own[0])
+    serving = (one for one in own if region in one.regions)
+    return here.address if region in here.regions else next((one.address for one in serving), here.address)

@@ -4,18 +4,28 @@ sending, and never kept (DESIGN §4.3).
 A mail of which nobody knows whether it arrived is not sent again: its link is replaced by a new mail's.
 """
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from triaged.adapters.db import contracts, invitations
+from triaged.adapters.db import contracts, invitations, outbox
 from triaged.adapters.db.contract_models import SignInCode
 from triaged.adapters.db.engine import Session
 from triaged.adapters.db.outbox import Claimed
 from triaged.desks import correspondence, inviting, letters
 from triaged.desks.case import Desk
 from triaged.domain import contract, credentials
+from triaged.domain.errors import PermanentError
 from triaged.domain.invitation import State
 from triaged.domain.notices import Facts, Notice, NoticeName
 from triaged.mail import compose
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What becomes of a sealed mail in doubt, for the operator; `alarm`: nothing more happens by itself."""
+
+    fix: str
+    alarm: bool = False
 
 
 class Seals:
@@ -26,7 +36,10 @@ class Seals:
         self._post = post
 
     def opened(self, session: Session, row: Claimed, now: datetime) -> bytes | str:
-        """The finished mail of a row just claimed, or why it must not go any more."""
+        """The finished mail of a row just claimed, or why it must not go any more.
+
+        Raises PermanentError where it cannot be made."""
+        self._able()
         kind, number = _parts(row)
         notice = self._invitation(session, number, now) if kind == "invitation" else self._code(session, number, now)
         if isinstance(notice, str):
@@ -47,34 +60,48 @@ class Seals:
         if kind == "invitation":
             invitations.sent(session, number, now)
 
-    def doubted(self, session: Session, row: Claimed, now: datetime) -> None:
-        """Nobody knows whether it arrived: an invitation gets its next generation, a code is simply asked for again."""
+    def doubted(self, session: Session, row: Claimed, now: datetime, quiet: timedelta) -> Renewal:
+        """Nobody knows whether it arrived. A code is simply asked for again; an invitation gets its next generation,
+        which rests for `quiet` first; after MOST_DOUBTS mails in a row only a person decides. Raises PermanentError
+        where it cannot be made."""
+        self._able()
         kind, number = _parts(row)
-        before = invitations.record(session, number) if kind == "invitation" else None
-        if before is None or before.state is not State.OWED:
-            return
-        about = contracts.one(session, before.contract_id)
-        assert about is not None  # an invitation refers to it
-        if about.state is contract.State.ACTIVE:
-            inviting.invite(
-                session,
-                self._post,
-                contracts.locked(session, about.id),
-                before.recipient,
-                access=before.access,
-                locale=before.locale,
-                named_by=before.named_by,
-                resent=False,
-                now=now,
-                cause=None,
-            )
+        if kind != "invitation":
+            return Renewal("none needed: whoever waits for the code asks again")
+        before = invitations.record(session, number)
+        about = contracts.one(session, before.contract_id) if before else None
+        if before is None or about is None or before.state is not State.OWED:
+            return Renewal("none needed: the invitation is no longer owed")
+        if about.state is not contract.State.ACTIVE:
+            return Renewal(f"none needed: contract {about.number} is {about.state}")
+        if row.doubts >= outbox.MOST_DOUBTS:
+            return Renewal(f"ask whether it arrived; if not: triaged invite resend {number}", alarm=True)
+        self._renewed(session, before, correspondence.Rest(now + quiet, row.doubts), now)
+        return Renewal("none needed: a new mail replaces it after a rest")
+
+    def _renewed(
+        self, session: Session, before: invitations.InvitationRecord, rest: correspondence.Rest, now: datetime
+    ) -> None:
+        inviting.invite(
+            session,
+            self._post,
+            contracts.locked(session, before.contract_id),
+            before.recipient,
+            access=before.access,
+            locale=before.locale,
+            named_by=before.named_by,
+            resent=False,
+            now=now,
+            cause=None,
+            rest=rest,
+        )
 
     def _invitation(self, session: Session, number: int, now: datetime) -> Notice | str:
         settings = self._desk.settings
         row = invitations.claimed(session, number, now, settings.catalogue.invitation_valid)
         about = contracts.one(session, row.contract_id) if row else None
         if row is None or about is None:
-            return "the invitation is no longer owed: it was revoked, replaced or accepted"
+            return "the invitation is no longer owed: it was revoked, replaced or accepted, or is over"
         if about.state is not contract.State.ACTIVE:
             return f"contract {about.number} is {about.state}"
         return letters.invitation(
@@ -103,6 +130,10 @@ class Seals:
             expires_at=row.expires_at,
         )
         return Notice(NoticeName.SIGN_IN_CODE, (row.address,), row.locale, facts)
+
+    def _able(self) -> None:
+        if "contracts" not in self._desk.settings.senders:
+            raise PermanentError("[senders.contracts] is configured no more: write it again, then retry this mail")
 
 
 def _parts(row: Claimed) -> tuple[str, int]:

@@ -12,6 +12,7 @@ _MAC_BYTES = 24
 _TOKEN = re.compile(r"([0-9a-z]{1,12})-([A-Za-z0-9_-]{32})")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 CODE_LENGTH = 6
+ROWS = 2**31  # no row has such a number: PostgreSQL keeps them in four bytes
 
 
 def invitation_token(row: int, generation: int, key: bytes) -> str:
@@ -21,9 +22,10 @@ def invitation_token(row: int, generation: int, key: bytes) -> str:
 
 
 def row_of(token: str) -> int | None:
-    """Which row a token speaks of; it proves nothing until `fits`."""
+    """Which row a token speaks of; it proves nothing until `fits`. None when it can be no row's."""
     match = _TOKEN.fullmatch(token)
-    return int(match[1], 36) if match else None
+    found = int(match[1], 36) if match else ROWS
+    return found if found < ROWS else None
 
 
 def fits(token: str, row: int, generation: int, key: bytes) -> bool:

@@ -21,10 +21,10 @@ from triaged.adapters import smtp
 from triaged.adapters.db import outbox
 from triaged.adapters.db.engine import Database, Session
 from triaged.adapters.db.outbox import Claimed
-from triaged.desks.sealed import Seals
+from triaged.desks.sealed import Renewal, Seals
 from triaged.domain import delivery
 from triaged.domain.delivery import State
-from triaged.domain.errors import TransientError
+from triaged.domain.errors import PermanentError, TransientError
 
 LEASE = timedelta(minutes=15)  # longer than both phases together
 QUIET = timedelta(minutes=15)  # rest of an uncertain mail before its one resend
@@ -32,6 +32,7 @@ PATIENCE = 30.0  # seconds that a stop gives DATA in progress
 _DELAYS = (1, 5, 15, *(60,) * 48)  # minutes after the n-th attempt: 48 h of trying, not counting a relay that is down
 _TICK = 0.5  # seconds until a new mail is seen while others are still under way
 _TRIES = 60  # to store an answer, one a second: forgotten, the mail would go out again
+_FEW_TRIES = 5  # to store what may be forgotten: two writers that met go on at once
 
 Clock = Callable[[], datetime]
 
@@ -83,8 +84,8 @@ def recover(
     """Take back what the dead had claimed; `alive` are the owners with a heartbeat. At every start, and by upkeep."""
     with database.write() as session:
         recovered = outbox.recover(session, alive, clock(), quiet)
-        _renew(session, recovered.doubted, seals, clock())
-    _tell_recovered(recovered)
+        renewals = _renew(session, recovered.doubted, seals, clock(), quiet)
+    _tell_recovered(recovered, renewals)
     return recovered
 
 
@@ -116,7 +117,17 @@ class _Done:
 
     settled: list[tuple[Claimed, delivery.Answer, State | None, datetime | None]]
     sending: frozenset[int]
-    claims: outbox.Claims
+    opened: "_Opened"
+    renewals: Mapping[int, Renewal]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Claimed rows with their bytes; those no longer true, withdrawn; those that could not be made, and why."""
+
+    rows: tuple[Claimed, ...]
+    withdrawn: tuple[Claimed, ...]
+    failed: tuple[tuple[Claimed, str], ...] = ()
 
 
 class _Work:
@@ -153,8 +164,8 @@ class _Work:
                 return
         with self._database.write() as session:
             recovered = outbox.recover_from(session, self._owner, self._clock(), self._quiet)
-            _renew(session, recovered.doubted, self._seals, self._clock())
-        _tell_recovered(recovered)
+            renewals = _renew(session, recovered.doubted, self._seals, self._clock(), self._quiet)
+        _tell_recovered(recovered, renewals)
 
     def turn(self) -> bool:
         """One commit of all that happened, then on with it. False when nothing is under way any more."""
@@ -205,8 +216,9 @@ class _Work:
         return due is not None and due <= self._clock()
 
     def _store(self, news: _News, room: int) -> _Done:
-        """The commit. What the relay answered is known only here, so a database that is away is tried for a minute."""
-        tries = _TRIES if news.answers else 1
+        """The commit. What the relay answered is known only here, so a database that is away is tried for a minute;
+        anything else a few times, before the connections are given up."""
+        tries = _TRIES if news.answers else _FEW_TRIES
         while True:
             try:
                 with self._database.write() as session:
@@ -215,12 +227,14 @@ class _Work:
                 tries -= 1
                 if not tries:
                     raise
-                log.error("answers_not_stored", reason=str(error), answers=len(news.answers), tries_left=tries)
+                event = "answers_not_stored" if news.answers else "not_stored"
+                log.error(event, reason=str(error), answers=len(news.answers), tries_left=tries)
                 time.sleep(1)
 
     def _commit(self, session: Session, news: _News, room: int) -> _Done:
         now = self._clock()
         settled = []
+        renewals: dict[int, Renewal] = {}
         for row, answer in news.answers:
             rest = backoff(row.id, row.attempts)
             retry_at = now + rest if rest else None
@@ -228,27 +242,32 @@ class _Work:
             if row.seal and self._seals and state is State.SENT:
                 self._seals.sent(session, row, now)
             if state is State.UNCERTAIN:
-                _renew(session, [row], self._seals, now)
+                renewals |= _renew(session, [replace(row, doubts=row.doubts + 1)], self._seals, now, self._quiet)
             settled.append((row, answer, state, retry_at))
         for row, reason in news.untried:
             outbox.give_back(session, row, reason)
         sending = outbox.mark_sending(session, [row for row, _ in news.ready], now, LEASE)
-        return _Done(settled, sending, self._opened(session, outbox.claim(session, self._owner, now, room, LEASE), now))
+        opened = self._opened(session, outbox.claim(session, self._owner, now, room, LEASE), now)
+        return _Done(settled, sending, opened, renewals)
 
-    def _opened(self, session: Session, claims: outbox.Claims, now: datetime) -> outbox.Claims:
-        """The claims with their bytes; a sealed mail that is no longer true is withdrawn instead of sent."""
+    def _opened(self, session: Session, claims: outbox.Claims, now: datetime) -> _Opened:
+        """The claims with their bytes; a sealed mail that is no longer true is withdrawn instead of sent, and one that
+        cannot be made has failed, alone."""
         if self._seals is None or not any(row.seal for row in claims.rows):
-            return claims
-        rows, withdrawn = [], list(claims.withdrawn)
+            return _Opened(claims.rows, claims.withdrawn)
+        rows, withdrawn, failed = [], list(claims.withdrawn), []
         for row in claims.rows:
-            made = self._seals.opened(session, row, now) if row.seal else row.body
-            if isinstance(made, str):
+            made = _made(session, self._seals, row, now) if row.seal else row.body
+            if isinstance(made, PermanentError):
+                outbox.settle(session, row, delivery.Refused(str(made)), now, None, self._quiet)
+                failed.append((row, str(made)))
+            elif isinstance(made, str):
                 outbox.give_back(session, row, None)
                 outbox.withdraw(session, [row.id], made)
                 withdrawn.append(row)
             else:
                 rows.append(replace(row, body=made))
-        return outbox.Claims(tuple(rows), tuple(withdrawn))
+        return _Opened(tuple(rows), tuple(withdrawn), tuple(failed))
 
     def _go_on(self, news: _News, done: _Done) -> None:
         for row, ready in news.ready:
@@ -256,11 +275,14 @@ class _Work:
                 self._sending[self._relay.transmit(ready, row.body or b"")] = row
             else:
                 self._relay.forget(ready)
-        for row in done.claims.rows:
+        for row in done.opened.rows:
             self._preparing[self._prepare(row)] = row
         for row, answer, state, retry_at in done.settled:
-            self.counts[self._tell(row, answer, state, retry_at)] += 1
-        for row in done.claims.withdrawn:
+            self.counts[self._tell(row, answer, state, retry_at, done.renewals.get(row.id))] += 1
+        for row, reason in done.opened.failed:
+            log.error("failed", log_id=row.log_id, to=row.recipient, notice=row.notice, error=reason, fix=_retry(row))
+            self.counts["failed"] += 1
+        for row in done.opened.withdrawn:
             log.warning("withdrawn", log_id=row.log_id, to=row.recipient, notice=row.notice, not_after=row.not_after)
             self.counts["withdrawn"] += 1
 
@@ -272,7 +294,14 @@ class _Work:
         eight_bit = not row.body.isascii()
         return self._relay.prepare(smtp.Envelope(row.envelope_from, row.recipient, len(row.body), eight_bit))
 
-    def _tell(self, row: Claimed, answer: delivery.Answer, state: State | None, retry_at: datetime | None) -> str:
+    def _tell(
+        self,
+        row: Claimed,
+        answer: delivery.Answer,
+        state: State | None,
+        retry_at: datetime | None,
+        renewal: Renewal | None,
+    ) -> str:
         """The log line of an answer (INTERFACE §5); returns its event."""
         about = {"to": row.recipient, "notice": row.notice, "relay": self._relay.name, "attempt": row.attempts}
         match answer:
@@ -292,28 +321,48 @@ class _Work:
                 log.error("refused", log_id=row.log_id, **about, status=status, fix=_retry(row))
                 return "refused"
             case delivery.Uncertain(reason):
-                _tell_doubt(row, row.doubts + 1, reason)
+                _tell_doubt(row, row.doubts + 1, reason, renewal)
                 return "uncertain"
 
 
-def _renew(session: Session, doubted: Iterable[Claimed], seals: Seals | None, now: datetime) -> None:
-    """What holds a secret is not sent twice: a new mail replaces it."""
-    for row in doubted:
-        if row.seal and seals:
-            seals.doubted(session, row, now)
+def _made(session: Session, seals: Seals, row: Claimed, now: datetime) -> bytes | str | PermanentError:
+    """The bytes of a sealed mail, why it is no longer true, or why it cannot be made: its own trouble, no other's."""
+    try:
+        with session.begin_nested():
+            return seals.opened(session, row, now)
+    except PermanentError as error:
+        return error
 
 
-def _tell_recovered(recovered: outbox.Recovered) -> None:
+def _renew(
+    session: Session, doubted: Iterable[Claimed], seals: Seals | None, now: datetime, quiet: timedelta
+) -> dict[int, Renewal]:
+    """What holds a secret is not sent twice: a new mail replaces it. By row, what becomes of it."""
+    return {row.id: _renewal(session, seals, row, now, quiet) for row in doubted if row.seal and seals}
+
+
+def _renewal(session: Session, seals: Seals, row: Claimed, now: datetime, quiet: timedelta) -> Renewal:
+    try:
+        with session.begin_nested():
+            return seals.doubted(session, row, now, quiet)
+    except PermanentError as error:
+        return Renewal(f"{error}; then: {_retry(row)}", alarm=True)
+
+
+def _tell_recovered(recovered: outbox.Recovered, renewals: Mapping[int, Renewal]) -> None:
     for row in recovered.doubted:
-        _tell_doubt(row, row.doubts, "the daemon stopped between DATA and the relay's answer")
+        reason = "the daemon stopped between DATA and the relay's answer"
+        _tell_doubt(row, row.doubts, reason, renewals.get(row.id))
 
 
-def _tell_doubt(row: Claimed, doubts: int, reason: str) -> None:
-    """A first doubt is resent by itself; the second is the alarm (RFC 1047: nobody can know)."""
+def _tell_doubt(row: Claimed, doubts: int, reason: str, renewal: Renewal | None) -> None:
+    """A first doubt is resent by itself, or a new mail replaces it where it held a secret (`renewal`); the second is
+    the alarm (RFC 1047: nobody can know)."""
     about = {"to": row.recipient, "notice": row.notice, "attempt": row.attempts, "doubts": doubts, "reason": reason}
-    if row.seal:
-        log.warning("uncertain", log_id=row.log_id, **about, fix="none needed: a new mail replaces it")
-    elif doubts < outbox.MOST_DOUBTS:
+    if renewal is not None:
+        tell = log.error if renewal.alarm else log.warning
+        tell("uncertain", log_id=row.log_id, **about, fix=renewal.fix)
+    elif doubts < outbox.MOST_DOUBTS and not row.seal:
         log.warning("uncertain", log_id=row.log_id, **about)
     else:
         log.error("uncertain", log_id=row.log_id, **about, fix=f"ask whether it arrived; if not: {_retry(row)}")

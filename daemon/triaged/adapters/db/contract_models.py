@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from triaged.adapters.db.models import Base
+from triaged.domain.credentials import ROWS
 
 
 def order_number(row_id: int) -> str:
@@ -32,9 +33,10 @@ def contract_number(row_id: int) -> str:
 
 
 def row_id(number: str, prefix: str) -> int | None:
-    """The row behind `SC-000012`, `sc-12` or `12`; None when it is no such number."""
+    """The row behind `SC-000012`, `sc-12` or `12`; None when it is no such number, or greater than any row's."""
     digits = number.strip().upper().removeprefix(f"{prefix}-")
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
+    found = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
+    return found if found is not None and found < ROWS else None
 
 
 class Customer(Base):

@@ -34,7 +34,8 @@ class Owed:
     """A mail to one recipient. `cause` is what made us owe it (`m17`, `e45`): with notice and recipient it is the key.
 
     `due_at` is not-before, `deadline` that of the duty (the order of sending), `not_after` when it is no longer true.
-    `seal` (`invitation:17`, `code:4`) marks a mail that holds a secret: its `body` is None and made when it is claimed.
+    `seal` (`invitation:17`, `code:4`) marks a mail that holds a secret: its `body` is None and made when it is claimed;
+    the mail that replaces it after a doubt carries its `doubts` on.
     `braked` marks an answer that brakes count and may hold: to automatic, unauthenticated, repeated mail (DESIGN §4.6).
     """
 
@@ -55,6 +56,7 @@ class Owed:
     contract_id: int | None = None
     seal: str | None = None
     source_message_id: int | None = None
+    doubts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +381,7 @@ class Entry:
     not_after: datetime | None
     sent_at: datetime | None
     last_error: str | None
+    seal: str | None
     ticket: str
     contract: str
 
