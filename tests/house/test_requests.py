@@ -260,3 +260,11 @@ def test_a_partner_cannot_be_its_own_customer_by_a_private_address(counter: Coun
     assert counter.decided()["problems"] == [
         {"field": "customer_email", "code": "not_customer", "value": "liam@integra.example"}
     ]
+
+
+def test_a_cancelled_number_ordered_again_is_told_apart_and_nothing_is_confirmed(counter: Counter) -> None:
+    counter.say("Veuillez annuler la commande PO-4711.\n")
+    assert counter.say(order()) == [(RESELLER, "order_problems")]
+    assert counter.decided()["reason"] == "order_conflict"
+    assert "a été annulé" in text(counter.mails(RESELLER)[-1])
+    assert [one.state for one in counter.contracts()] == ["cancelled"]

@@ -15,11 +15,13 @@ from triaged.adapters.db.customers import Matched
 from triaged.adapters.db.engine import Session
 from triaged.desks import letters
 from triaged.desks.case import Desk
+from triaged.domain import contract
 from triaged.domain import order as rules
 from triaged.domain.decision import Reason
 from triaged.domain.directory import PartnerRecord
 from triaged.domain.notices import ContractFacts, Notice
 from triaged.domain.order import Checked, Code, Draft, Finding, Order, Role, State, Surroundings
+from triaged.domain.request import Refusal
 from triaged.mail import addresses
 from triaged.settings import Mailbox, Settings
 
@@ -46,7 +48,8 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """The judgement. `stands` is the accepted order under the same number, `completes` the one that this completes."""
+    """The judgement. `stands` is the accepted order under the same number, `cancelled` whether all of it was cancelled,
+    `completes` the order that this completes."""
 
     purchase: Purchase
     checked: Checked
@@ -55,6 +58,7 @@ class Weighed:
     stands: int | None = None
     completes: int | None = None
     matched: Matched | None = None
+    cancelled: bool = False
 
     @property
     def problems(self) -> tuple[Finding, ...]:
@@ -72,12 +76,12 @@ def weigh(purchase: Purchase, desk: Desk, session: Session) -> Weighed:
     number = purchase.draft.po_number
     stands = orders.accepted(session, purchase.placed_by, number) if number else None
     if stands is not None:
-        same = checked.order is not None and checked.order.fingerprint == stands.fingerprint
-        if same:
+        gone = all(one.state is contract.State.CANCELLED for one in contracts.of_order(session, stands.id))
+        if not gone and checked.order is not None and checked.order.fingerprint == stands.fingerprint:
             return Weighed(purchase, checked, Reason.ORDER_REPEATED, State.ACCEPTED, stands=stands.id)
         conflict = Finding("po_number", Code.CONFLICT, number)
         checked = Checked(None, (conflict, *checked.problems), checked.warnings)
-        return Weighed(purchase, checked, Reason.ORDER_CONFLICT, State.CONFLICT, stands=stands.id)
+        return Weighed(purchase, checked, Reason.ORDER_CONFLICT, State.CONFLICT, stands=stands.id, cancelled=gone)
     before = orders.incomplete(session, purchase.placed_by, number)
     completes = purchase.completes or (before.id if before else None)
     if checked.order is None:
@@ -146,6 +150,7 @@ def notices(weighed: Weighed, desk: Desk, session: Session, number: str = "") ->
                     order=number,
                     po_number=purchase.draft.po_number,
                     positions=len(purchase.draft.lines),
+                    refusal=Refusal.ALREADY_CANCELLED.value if weighed.cancelled else "",
                 ),
             )
 
