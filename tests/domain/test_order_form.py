@@ -4,6 +4,7 @@ An invitation goes to the customer's address that is read here, so these cases a
 """
 
 import json
+import re
 import time
 import tomllib
 from collections.abc import Sequence
@@ -205,6 +206,11 @@ def test_an_address_ends_where_the_signature_begins() -> None:
     assert draft.customer.address == "12 rue de la Paix, 75002 Paris"
 
 
+def test_a_mail_address_between_name_and_street_keeps_them_apart() -> None:
+    customer = read(*BEFORE, "Client final : Acme SA <m@acme.example> 12 rue de la Paix, 75002 Paris").customer
+    assert (customer.name, customer.address) == ("Acme SA", "12 rue de la Paix, 75002 Paris")
+
+
 def test_a_value_tells_where_it_stood() -> None:
     draft = read(*BEFORE, "E-mail du client final : m@acme.example")
     assert dict(draft.where) == {
@@ -390,5 +396,5 @@ def test_no_text_makes_the_reader_raise_or_invent(text: str) -> None:
     written = "".join(character for character in text.casefold() if character.isalnum())
     for party in map(draft.party, Role):
         for value in (party.name, party.email):
-            for one in value.split(" ≠ "):
+            for one in re.split(" ≠ |, ", value):
                 assert "".join(character for character in one.casefold() if character.isalnum()) in written

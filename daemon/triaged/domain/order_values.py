@@ -76,8 +76,10 @@ def addresses(text: str) -> tuple[str, ...]:
 
 
 def without_addresses(text: str) -> str:
-    """The text around them, brackets and labels of links too."""
-    return " ".join(re.sub(r"mailto:|[<(\[]\s*[>)\]]", " ", _ADDRESS.sub(" ", text), flags=re.IGNORECASE).split())
+    """The text around them without brackets and labels of links; a comma keeps apart what stood on both sides."""
+    bare = re.sub(r"mailto:|[<(\[]\s*(\x00?)\s*[>)\]]", r" \1 ", _ADDRESS.sub("\x00", text), flags=re.IGNORECASE)
+    parts = (" ".join(part.split()).strip(",;| ") for part in bare.split("\x00"))
+    return ", ".join(part for part in parts if part)
 
 
 def po_number(value: str) -> str:
