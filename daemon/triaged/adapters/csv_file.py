@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import IO
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -15,5 +16,5 @@ def write(output: IO[str], columns: Sequence[str], rows: Sequence[Mapping[str, o
 
 
 def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
+    text = "" if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text

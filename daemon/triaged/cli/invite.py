@@ -25,18 +25,29 @@ def invite() -> None:
 def list_(cli: "Cli", state: str | None, as_json: bool) -> None:
     """Invitations, oldest first; a resend is a row of its own."""
     from triaged.adapters import terminal
-    from triaged.adapters.db import invitations
+    from triaged.adapters.db import invitations, outbox
 
     with cli.database.read() as session:
         records = [one for one in invitations.listed(session) if not state or one.state == state]
+        mails = outbox.sealed_states(session, [invitations.seal(one.id) for one in records])
+    documents = [{**one.document(), "mail": mails.get(invitations.seal(one.id))} for one in records]
     if as_json:
-        print_json([record.document() for record in records])
+        print_json(documents)
         return
     terminal.table(
-        ("id", "state", "recipient", "contract", "access", "sent (UTC)", "expires (UTC)"),
+        ("id", "state", "mail", "recipient", "contract", "access", "sent (UTC)", "expires (UTC)"),
         (
-            (i.id, i.state, i.recipient, i.document()["contract"], i.access, moment(i.sent_at), moment(i.expires_at))
-            for i in records
+            (
+                d["id"],
+                d["state"],
+                d["mail"],
+                d["recipient"],
+                d["contract"],
+                d["access"],
+                moment(d["sent_at"]),
+                moment(d["expires_at"]),
+            )
+            for d in documents
         ),
         "nobody was invited",
     )

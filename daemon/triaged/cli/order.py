@@ -134,7 +134,15 @@ def import_(cli: "Cli", file: Path, placed_by: str, dry_run: bool, as_json: bool
         )
     outcomes = contracting.place(app.bureau(cli.app, actor()), drafts, placed_by, now(), dry_run=dry_run)
     tell(outcomes, as_json)
-    if any(outcome.problems for outcome in outcomes):
+    broken = sum(1 for outcome in outcomes if outcome.problems)
+    if not as_json:
+        done = "judged, nothing stored" if dry_run else "placed"
+        click.echo(
+            f"{broken} of {len(outcomes)} orders have problems: nothing was done"
+            if broken
+            else f"{len(outcomes)} {done}"
+        )
+    if broken:
         raise SystemExit(int(Exit.PROBLEMS))
 
 
@@ -147,9 +155,10 @@ def tell(outcomes: "list[Outcome] | tuple[Outcome, ...]", as_json: bool) -> None
     for outcome in outcomes:
         made = [number for number in outcome.contracts if number != outcome.number]
         about = f" → {', '.join(made)}" if made else ""
-        click.echo(f"{outcome.number or 'order'}: {outcome.state}{about}")
+        named = f" (PO {outcome.po_number})" if outcome.po_number else ""
+        click.echo(f"{outcome.number or 'order'}{named}: {outcome.state}{about}")
         for problem in outcome.problems:
-            click.echo(f"  problem: {problem}")
+            click.echo(f"  problem: {problem.field} {problem.code}" + (f": {problem.value}" if problem.value else ""))
         for notice in outcome.notices:
             click.echo(f"  owed: {notice.name} to {', '.join(notice.to)}")
 

@@ -169,9 +169,21 @@ def _tell(decision: "Decision", as_json: bool) -> None:
     if as_json:
         print_json(decision.document())
         return
+    if decision.desk == "contracts":
+        _tell_contracts(decision)
+        return
     account = f"{decision.account.name}, {decision.licences} licences" if decision.account else "no account"
     flag = " ⚑ priority customer – large-user account" if decision.priority else ""
     click.echo(f"{decision.ticket}: {account}: {decision.severity} ({decision.why}){flag}")
+    for notice in decision.notices:
+        click.echo(f"  owed: {notice.name} to {', '.join(notice.to)}")
+
+
+def _tell_contracts(decision: "Decision") -> None:
+    """What the contracts desk did once somebody vouched for the sender."""
+    about = ", ".join(filter(None, (decision.order, *decision.contracts)))
+    refused = f", refused: {decision.refused}" if decision.refused else ""
+    click.echo(f"{decision.ticket}: {decision.why}{refused}{f' ({about})' if about else ''}")
     for notice in decision.notices:
         click.echo(f"  owed: {notice.name} to {', '.join(notice.to)}")
 

@@ -323,9 +323,11 @@ _GROUPED = re.compile(r"\d{1,3}(?:[ .,'\u00a0\u202f\u2009’]\d{3})+|\d{1,9}")
 
 def _number(written: str) -> int | None:
     """A whole number as people write it: `1 250`, `1.250`, `40 licences (forty)`; None for anything else, and for
-    `40,000` and `1.000`, which are forty and one where they come out of a German or French ledger."""
+    `4O`, and for `40,000` and `1.000`, which are forty and one where they come out of a German or French ledger."""
     text = re.sub(r"\s*\([^()]{0,60}\)$", "", written.strip())
-    match = re.fullmatch(rf"[+x×]?\s?({_GROUPED.pattern})(?:[.,]0{{1,2}})?(?:\s*[^\W\d_][^\d]*|\s?[x×])?", text)
+    match = re.fullmatch(
+        rf"[+x×]?\s?({_GROUPED.pattern})(?:[.,]0{{1,2}})?(?:\s+[^\W\d_][^\d]*|[^\W\d_]{{2}}[^\d]*|\s?[x×])?", text
+    )
     if match is None or re.fullmatch(r"\d{1,3}[.,]000", match[1]):
         return None
     return int(re.sub(r"\D", "", match[1]))
@@ -357,10 +359,13 @@ def service_of(written: str) -> ServiceType | None:
     return kinds[0] if len(kinds) == 1 else None
 
 
+_LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)  # our mails print names, and mail programs make links of these
+
+
 def _party(role: Role, written: Party, around: Surroundings, found: _Found) -> Party:
     if not written.name:
         found.problem(f"{role}_name", Code.MISSING)
-    elif CONTRADICTION in written.name or not re.search(r"[^\W\d_]", written.name):
+    elif CONTRADICTION in written.name or _LINK.search(written.name) or not re.search(r"[^\W\d_]", written.name):
         found.problem(f"{role}_name", Code.INVALID, written.name)
     address = around.valid(written.email) if written.email else None
     if not written.email:

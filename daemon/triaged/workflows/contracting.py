@@ -24,7 +24,7 @@ from triaged.domain.decision import Reason
 from triaged.domain.directory import PartnerRecord
 from triaged.domain.errors import PermanentError
 from triaged.domain.notices import Notice
-from triaged.domain.order import Draft, State
+from triaged.domain.order import Draft, Finding, State
 from triaged.mail import addresses
 from triaged.settings import Mailbox, Settings
 
@@ -36,8 +36,9 @@ class Outcome:
     number: str
     state: str
     contracts: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Finding, ...] = ()
     notices: tuple[Notice, ...] = ()
+    po_number: str = ""
 
     def document(self) -> dict[str, object]:
         owed = [{"name": n.name.value, "to": list(n.to), "locale": n.locale} for n in self.notices]
@@ -45,8 +46,9 @@ class Outcome:
             "number": self.number,
             "state": self.state,
             "contracts": list(self.contracts),
-            "problems": list(self.problems),
+            "problems": [problem.document() for problem in self.problems],
             "notices": owed,
+            "po_number": self.po_number or None,
         }
 
 
@@ -95,9 +97,9 @@ def reject(bureau: Bureau, number: str, why: str, now: datetime) -> Outcome:
 def place(
     bureau: Bureau, drafts: Sequence[Draft], placed_by: str, now: datetime, *, dry_run: bool = False
 ) -> tuple[Outcome, ...]:
-    """Orders of a file, all or none of them written; each is judged as if it had come by mail from `placed_by`, a
-    registered partner's name or address. `dry_run`: judged, nothing written. Raises PermanentError where there is no
-    such partner."""
+    """Orders of a file: with one that has a problem nothing is written and nobody is written to, whoever imports mends
+    the file. Each is judged as if it had come by mail from `placed_by`, a registered partner's name or address.
+    `dry_run`: judged, nothing written. Raises PermanentError where there is no such partner."""
     with bureau.database.write() as session:
         settings = bureau.desk.settings
         partner = directory.partner(session, placed_by) or _partner(session, placed_by.lower(), settings)
@@ -105,16 +107,18 @@ def place(
             raise PermanentError(
                 f"{placed_by} is no registered partner, nor the address of one: `triaged partner list` shows them"
             )
-        judged = (_judged(session, bureau, draft, placed_by, partner, now) for draft in drafts)
-        if dry_run:
+        judged = [_judged(session, bureau, draft, placed_by, partner, now) for draft in drafts]
+        if dry_run or any(weighed.problems for weighed in judged):
             return tuple(_rehearsed(session, bureau, weighed) for weighed in judged)
         stamp = int(now.timestamp() * 1000)
-        return tuple(_placed(session, bureau, weighed, f"f{stamp}.{n}", now) for n, weighed in enumerate(judged, 1))
+        again = (_judged(session, bureau, draft, placed_by, partner, now) for draft in drafts)  # each after the last
+        return tuple(_placed(session, bureau, weighed, f"f{stamp}.{n}", now) for n, weighed in enumerate(again, 1))
 
 
 def _rehearsed(session: Session, bureau: Bureau, weighed: Weighed) -> Outcome:
-    problems = tuple(f"{p.field} {p.code}" for p in weighed.problems)
-    return Outcome("", weighed.state.value, (), problems, ordering.notices(weighed, bureau.desk, session))
+    notices = () if weighed.problems else ordering.notices(weighed, bureau.desk, session)
+    number = weighed.purchase.draft.po_number
+    return Outcome("", weighed.state.value, (), weighed.problems, notices, number)
 
 
 def _judged(
@@ -184,9 +188,9 @@ def _placed(session: Session, bureau: Bureau, weighed: Weighed, key: str, now: d
     )
     correspondence.owe(session, bureau.post, booked.notices, "", about, now)
     notices = booked.notices + ((booked.invitation,) if booked.invitation else ())
-    problems = tuple(f"{p.field} {p.code}" for p in weighed.problems)
     made = tuple(one.number for one in booked.contracts)
-    return Outcome(booked.number, weighed.state.value, made, problems, notices)
+    number = weighed.purchase.draft.po_number
+    return Outcome(booked.number, weighed.state.value, made, weighed.problems, notices, number)
 
 
 def _in_review(session: Session, number: str) -> PurchaseOrder:
@@ -305,6 +309,11 @@ def resend(bureau: Bureau, row_id: int, now: datetime) -> InvitationRecord:
         latest = invitations.latest(session, one.id, before.recipient) or before
         if latest.state is invitation_rules.State.ACCEPTED:
             raise PermanentError(f"{before.recipient} has accepted already, and signs in at the portal's page")
+        if latest.state is invitation_rules.State.REVOKED:
+            raise PermanentError(
+                f"invitation {latest.id} was revoked ({latest.ended_because}): whoever shall come in all the same is "
+                "named by the customer, or by `triaged contract set-customer-email`"
+            )
         if one.state is not rules.State.ACTIVE:
             raise PermanentError(f"contract {one.number} is {one.state}: nobody is invited to it")
         books = placing.Books(

@@ -446,6 +446,12 @@ def counts(session: Session) -> dict[State, int]:
     return dict.fromkeys(State, 0) | {State(state): number for state, number in found}
 
 
+def sealed_states(session: Session, seals: Collection[str]) -> dict[str, str]:
+    """How the mail with each of these secrets stands: a failed one invites nobody, whatever its invitation says."""
+    rows = session.execute(sqlalchemy.select(Outbox.seal, Outbox.state).where(Outbox.seal.in_(seals)))
+    return {str(seal): str(state) for seal, state in rows}
+
+
 def oldest_due(session: Session) -> datetime | None:
     """When the first row that nobody has claimed is, or was, due; None when nothing waits."""
     times = [
