@@ -158,7 +158,8 @@ def test_a_wrong_table_is_told_with_its_place(table: object, told: str) -> None:
 
 
 def test_an_operators_own_wording_is_read() -> None:
-    table = _table() | {"verbs": {"nl": {"ask": ["gelieve"], "cancel": ["annuleren"], "contract": ["bestelling"]}}}
+    dutch = {"ask": ["gelieve"], "cancel": ["annuleren"], "contract": ["bestelling"], "mine": ["onze"]}
+    table = _table() | {"verbs": {"nl": dutch}}
     words = verbs.VerbWords.from_table(table)
     assert verbs.read(_message("Gelieve onze bestelling te annuleren."), words).verb is Verb.CANCEL_CONTRACT
 

@@ -39,11 +39,13 @@ _ABBREVIATED = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind`: W word, N anything with a digit, A address, U link, P mark. `word` is the folded text."""
+    """`kind`: W word, N anything with a digit, A address, U link, P mark. `word` is the folded text; `said`: it stands
+    in quotation marks, so that somebody else may have said it."""
 
     kind: str
     text: str
     word: str = ""
+    said: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Sentence:
     where: str
     line: int
     reply: bool = False
+    plain: frozenset[int] = frozenset()  # which tokens say nothing of their own
     numbers: Sequence[int] = ()  # which tokens are order or contract numbers
 
     @property
@@ -89,9 +92,30 @@ def read(message: Message, words: VerbWords) -> tuple[Sentence, ...]:
     subject, again = _own_subject(message.subject)
     found = [replace(one, reply=again) for one in _sentences(subject, words, "subject", -1)]
     for passage in message.new:
+        closing = ""
         for line, text in _blocks(_lines(passage, words)):
-            found += _sentences(text, words, passage.where(line), line)
+            said, closing = _said(text, closing)
+            found += _sentences(text, words, passage.where(line), line, said)
     return tuple(found)
+
+
+_CLOSED_BY = {"«": "»", "“": "”", "„": "“”", '"': '"', "»": "«"}
+_QUOTATION = re.compile('[«»“”„"]')
+
+
+def _said(text: str, closing: str) -> tuple[list[tuple[int, int]], str]:
+    """What stands in quotation marks; `closing`: which marks end a quotation that an earlier line began."""
+    spans, begin = [], 0
+    for mark in _QUOTATION.finditer(text):
+        if closing and mark[0] in closing:
+            spans.append((begin, mark.start()))
+            closing = ""
+        elif not closing and mark[0] in _CLOSED_BY:
+            begin, closing = mark.end(), _CLOSED_BY[mark[0]]
+    if closing and closing not in '"«':  # inches and stray marks open nothing
+        spans.append((begin, len(text)))
+        return spans, closing
+    return spans, ""
 
 
 # The head of a mail that was forwarded without a word of its own, in the languages of the mail programs.
@@ -198,11 +222,15 @@ def _goes_on(block: str, text: str) -> bool:
     return len(block) >= _WRAPPED or (text[0].islower() and "@" not in text.split(" ")[0])
 
 
-def _sentences(text: str, words: VerbWords, where: str, line: int) -> Iterator[Sentence]:
+def _sentences(
+    text: str, words: VerbWords, where: str, line: int, said: Sequence[tuple[int, int]] = ()
+) -> Iterator[Sentence]:
     tokens: list[Token] = []
-    for found in _TOKEN.finditer(_BULLET.sub("", text, count=1) if _BULLET.match(text) else text):
+    bullet = _BULLET.match(text)
+    for found in _TOKEN.finditer(text, bullet.end() if bullet else 0):
         kind = found.lastgroup or "P"
-        token = Token(kind, found[0], fold(found[0]) if kind in "WN" else found[0])
+        theirs = any(begin <= found.start() < end for begin, end in said)
+        token = Token(kind, found[0], fold(found[0]) if kind in "WN" else found[0], theirs)
         tokens.append(token)
         if len(tokens) >= _LONGEST_SENTENCE or (kind == "P" and _is_end(tokens, text[found.end() :][:1])):
             yield _sentence(tokens, words, where, line)
@@ -228,8 +256,9 @@ def _sentence(tokens: Sequence[Token], words: VerbWords, where: str, line: int) 
     for at, token in enumerate(tokens):
         clause += at in breaks or (token.kind == "P" and token.text in _CLAUSE_ENDS)
         clauses.append(clause)
-    items = tuple(replace(item, clause=clauses[item.start]) for item in found)
-    return Sentence(tuple(tokens), items, tuple(clauses), tokens[-1].text == "?", where, line)
+    items = tuple(replace(item, clause=clauses[item.start]) for item in found if item.roles != {Role.PLAIN})
+    plain = frozenset(at for item in found if Role.PLAIN in item for at in range(item.start, item.end))
+    return Sentence(tuple(tokens), items, tuple(clauses), tokens[-1].text == "?", where, line, plain=plain)
 
 
 def _phrases(tokens: Sequence[Token], words: VerbWords) -> Iterator[Item]:

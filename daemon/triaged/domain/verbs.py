@@ -5,14 +5,15 @@ asked about, denied, imagined; and is its object a contract or an invitation. Ne
 two verbs, another object, and the mail is an ordinary ticket that a person reads.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from triaged.domain import verb_numbers, verb_people, verb_sentences
+from triaged.domain import verb_numbers, verb_objects, verb_people, verb_sentences
 from triaged.domain.message import Message
 from triaged.domain.request import Asked, Verb
 from triaged.domain.verb_numbers import mentions
+from triaged.domain.verb_objects import CANCELLATION, Around
 from triaged.domain.verb_sentences import Item, Sentence
 from triaged.domain.verb_words import Role, VerbWords
 
@@ -22,7 +23,6 @@ _REACH = 40  # tokens between "please" and what is asked for
 _AFTER = 12  # tokens in which a negation may follow its verb: "stornieren Sie die Bestellung nicht"
 _OPENING_WORDS = 2  # "Bonjour", "Dear all"
 _SHORT_WORD = 4
-_BELOW = 2  # sentences in which somebody to invite is named
 _GREETING = 4  # words of a body that says nothing
 _SHORT_LINE = 9  # tokens: a title
 
@@ -50,38 +50,29 @@ class _Claim:
     because: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """The sentence under judgement and what the rest of the mail says."""
-
-    sentence: Sentence
-    at: int
-    before: Sequence[Sentence]
-    everything: Sequence[Sentence]
-    own: frozenset[str]
-
-
-_ACTIONS = {
-    Role.RESEND: (Verb.RESEND_INVITATION, _Form.BASE),
+_ACTIONS = {  # of several roles the first counts: "we are terminating" does it, and only then names it
     Role.RESEND_NOW: (Verb.RESEND_INVITATION, _Form.NOW),
-    Role.RESEND_NOUN: (Verb.RESEND_INVITATION, _Form.NOUN),
+    Role.ADD_NOW: (Verb.ADD_PERSON, _Form.NOW),
+    Role.CANCEL_NOW: (Verb.CANCEL_CONTRACT, _Form.NOW),
+    Role.RESTORE_NOW: (Verb.RESTORE_CONTRACT, _Form.NOW),
+    Role.REVERSE: (Verb.RESTORE_CONTRACT, _Form.NOW),
+    Role.VOID: (Verb.RESTORE_CONTRACT, _Form.NOW),
+    Role.RESEND: (Verb.RESEND_INVITATION, _Form.BASE),
     Role.SEND: (Verb.RESEND_INVITATION, _Form.BASE),
     Role.RECEIVE: (Verb.RESEND_INVITATION, _Form.BASE),
     Role.ADD: (Verb.ADD_PERSON, _Form.BASE),
-    Role.ADD_NOW: (Verb.ADD_PERSON, _Form.NOW),
-    Role.ADD_NOUN: (Verb.ADD_PERSON, _Form.NOUN),
     Role.INVITE: (Verb.ADD_PERSON, _Form.BASE),
     Role.CANCEL: (Verb.CANCEL_CONTRACT, _Form.BASE),
-    Role.CANCEL_NOW: (Verb.CANCEL_CONTRACT, _Form.NOW),
-    Role.CANCEL_NOUN: (Verb.CANCEL_CONTRACT, _Form.NOUN),
     Role.RESTORE: (Verb.RESTORE_CONTRACT, _Form.BASE),
-    Role.RESTORE_NOW: (Verb.RESTORE_CONTRACT, _Form.NOW),
-    Role.RESTORE_NOUN: (Verb.RESTORE_CONTRACT, _Form.NOUN),
-    Role.REVERSE: (Verb.RESTORE_CONTRACT, _Form.NOW),
-    Role.VOID: (Verb.RESTORE_CONTRACT, _Form.NOW),
     Role.KEEP: (Verb.RESTORE_CONTRACT, _Form.BASE),
     Role.OTHER: (None, _Form.BASE),
+    Role.RESEND_NOUN: (Verb.RESEND_INVITATION, _Form.NOUN),
+    Role.ADD_NOUN: (Verb.ADD_PERSON, _Form.NOUN),
+    Role.CANCEL_NOUN: (Verb.CANCEL_CONTRACT, _Form.NOUN),
+    Role.RESTORE_NOUN: (Verb.RESTORE_CONTRACT, _Form.NOUN),
 }
+_I = frozenset(["i", "we", "je", "nous", "ich", "wir", "ai", "avons"])
+_STRICT = (Verb.CANCEL_CONTRACT, Verb.ADD_PERSON)  # a condition anywhere in the sentence makes it none
 _HARMLESS = (None, Verb.RESEND_INVITATION, Verb.CONTRACT_STATUS)  # may stand in somebody else's words, forwarded
 _DONE = {
     Role.RESEND_DONE: Role.RESEND,
@@ -90,7 +81,6 @@ _DONE = {
     Role.RESTORE_DONE: Role.RESTORE,
 }
 _MARKERS = (Role.THANKS, Role.ABOUT, Role.CONFIRM, Role.ASK, Role.WILL, Role.POSSIBLE, Role.WISH)
-_CANCELLATION = (Role.CANCEL_NOUN, Role.CANCEL_DONE)
 _GOVERNING = (Role.PROCEED, Role.MINE, Role.CONTRACT, Role.BREAKER, Role.PLEASE)
 _DOING = (Role.CANCEL, Role.CANCEL_NOW, Role.RESTORE, Role.RESTORE_NOW)
 _RESTORING = (Role.REVERSE, Role.VOID, Role.RESTORE, Role.RESTORE_NOW, Role.RESTORE_NOUN, Role.KEEP, Role.CANCEL)
@@ -118,8 +108,8 @@ def read(message: Message, words: VerbWords, own: frozenset[str] = frozenset()) 
     return Asked(verb, numbers, verb_people.read(sentences, asking, ours), because)
 
 
-def _around(sentences: Sequence[Sentence], at: int, own: frozenset[str]) -> _Around:
-    return _Around(sentences[at], at, sentences[max(0, at - 4) : at], sentences, own)
+def _around(sentences: Sequence[Sentence], at: int, own: frozenset[str]) -> Around:
+    return Around(sentences[at], at, sentences[max(0, at - 4) : at], sentences, own)
 
 
 # --- the whole mail ---------------------------------------------------------------------------------------------
@@ -163,7 +153,7 @@ def _told_to(sentences: Sequence[Sentence]) -> bool:
 # --- one sentence -----------------------------------------------------------------------------------------------
 
 
-def _claims(around: _Around) -> Iterator[_Claim]:
+def _claims(around: Around) -> Iterator[_Claim]:
     sentence = around.sentence
     if sentence.reply:
         return
@@ -177,19 +167,23 @@ def _claims(around: _Around) -> Iterator[_Claim]:
     yield from _status(around)
 
 
-def _action(around: _Around, index: int) -> Iterator[_Claim]:
+def _action(around: Around, index: int) -> Iterator[_Claim]:
     """What one phrase asks for, if it is an action on an object of ours."""
     sentence, item = around.sentence, around.sentence.items[index]
-    role = next((role for role in item.roles if role in _ACTIONS), None) or _participle(sentence, index)
+    role = next((role for role in _ACTIONS if role in item), None) or _participle(sentence, index)
     if role is None or (role is Role.CANCEL_NOUN and sentence.has(*_RESTORING)):
         return
     verb, form = _ACTIONS[role]
-    verb, fits = _fitting(around, index, role, verb)
+    verb, fits = verb_objects.meant(around, index, role, verb)
     mood, marker = _mood(around, index, verb, form)
     if mood is None or (role is Role.RECEIVE and marker is None):
         return
     if not fits:
-        if mood is _Mood.REQUEST and role not in (Role.SEND, Role.RECEIVE) and _foreign_near(sentence, item):
+        if (
+            mood is _Mood.REQUEST
+            and role not in (Role.SEND, Role.RECEIVE)
+            and verb_objects.foreign_near(sentence, item)
+        ):
             yield _Claim(None, mood, around.at, "")
         return
     because = " … ".join(sentence.text(one) for one in (marker, item) if one)
@@ -199,7 +193,7 @@ def _action(around: _Around, index: int) -> Iterator[_Claim]:
 def _participle(sentence: Sentence, index: int) -> Role | None:
     """The verb of "pouvez-vous renvoyé" (a slip), "should be cancelled", "soll storniert werden"."""
     items, item = sentence.items, sentence.items[index]
-    done = next((_DONE[role] for role in item.roles if role in _DONE), None)
+    done = next((verb for role, verb in _DONE.items() if role in item), None)
     before, after = items[:index][-1:], items[index + 1 : index + 2]
     wanted = any(one.end + 1 >= item.start and (Role.ASK in one or Role.PASSIVE in one) for one in before)
     return done if wanted or any(item.end + 1 >= one.start and Role.PASSIVE in one for one in after) else None
@@ -208,10 +202,12 @@ def _participle(sentence: Sentence, index: int) -> Role | None:
 # --- is it asked for? ---------------------------------------------------------------------------------------------
 
 
-def _mood(around: _Around, index: int, verb: Verb | None, form: _Form) -> tuple[_Mood | None, Item | None]:
+def _mood(around: Around, index: int, verb: Verb | None, form: _Form) -> tuple[_Mood | None, Item | None]:
     """How the writer stands to an action, and the phrase that shows it."""
     sentence, item = around.sentence, around.sentence.items[index]
     marker = _marker(sentence, index)
+    if sentence.tokens[item.start].said or _reported(sentence, item, marker, verb):
+        return _Mood.ABOUT, None
     if _hypothetical(sentence, item, verb):
         return _Mood.ABOUT, None
     if _denied(sentence, item, marker):
@@ -236,9 +232,20 @@ def _marker(sentence: Sentence, index: int) -> Item | None:
     return None
 
 
+def _reported(sentence: Sentence, action: Item, marker: Item | None, verb: Verb | None) -> bool:
+    """ "Paul wrote: please add …", "did my colleague ask you to cancel?": somebody else asks, or may have."""
+    if verb not in _STRICT:
+        return False
+    says = [item.start for item in sentence.items if Role.SAYS in item and item.start < action.start]
+    if any(at == 0 or sentence.tokens[at - 1].word not in _I for at in says):
+        return True
+    others = [item for item in sentence.items if Role.THIRD in item and marker and item.clause == marker.clause]
+    return sentence.question and bool(others)
+
+
 def _hypothetical(sentence: Sentence, action: Item, verb: Verb | None) -> bool:
     found = [item for item in sentence.items if Role.HYPOTHETICAL in item]
-    return any(item.start < action.start or verb is Verb.CANCEL_CONTRACT for item in found)
+    return any(item.start < action.start or verb in _STRICT for item in found)
 
 
 def _denied(sentence: Sentence, action: Item, marker: Item | None) -> bool:
@@ -284,7 +291,7 @@ def _marked(sentence: Sentence, marker: Item, verb: Verb | None) -> _Mood | None
         case Role.ABOUT | Role.CONFIRM:
             return _Mood.ABOUT
         case Role.WILL if sentence.question and verb is not Verb.RESEND_INVITATION:
-            return _Mood.ABOUT if marker.clause == sentence.clauses[-1] else _Mood.REQUEST
+            return _Mood.ABOUT if strict or marker.clause == sentence.clauses[-1] else _Mood.REQUEST
         case Role.WISH if verb is not Verb.RESEND_INVITATION:
             return _Mood.REQUEST if _own_wish(sentence, marker, strict) else None
         case Role.POSSIBLE:
@@ -313,175 +320,42 @@ def _own_wish(sentence: Sentence, marker: Item, strict: bool) -> bool:
     return not any(Role.THIRD in item for item in before) and (goes_on or not strict)
 
 
-# --- is its object ours? ------------------------------------------------------------------------------------------
-
-
-def _fitting(around: _Around, index: int, role: Role, verb: Verb | None) -> tuple[Verb | None, bool]:
-    """The verb that an action means with its object, and whether that object is ours."""
-    sentence, item = around.sentence, around.sentence.items[index]
-    match verb:
-        case None:
-            return None, True
-        case Verb.RESEND_INVITATION:
-            if role is Role.SEND and _invites(around):
-                return Verb.ADD_PERSON, True
-            return verb, _object(around, item, _is_invitation)
-        case Verb.ADD_PERSON:
-            return verb, _names_somebody(around, index, role)
-        case Verb.CANCEL_CONTRACT if role is not Role.CANCEL_NOUN and _nearest_is_cancellation(sentence, index):
-            return Verb.RESTORE_CONTRACT, True
-        case Verb.CANCEL_CONTRACT:
-            return verb, _cancellable(around, index)
-        case _:
-            return verb, _restorable(around, index, role)
-
-
-def _is_invitation(item: Item) -> bool:
-    return not item.roles.isdisjoint((Role.INVITATION, Role.A_INVITATION, Role.LINK, Role.INVITE))
-
-
-def _is_contract(item: Item) -> bool:
-    return Role.CONTRACT in item
-
-
-def _object(around: _Around, action: Item, wanted: Callable[[Item], bool]) -> bool:
-    """Whether the action's object is a wanted one: in its clause, else in its sentence, else what the mail spoke of
-    before. Another object in the same clause is too much."""
-    sentence = around.sentence
-    clause = [item for item in sentence.items if item.clause == action.clause]
-    if any(Role.FOREIGN in item for item in clause):
-        return False
-    if any(wanted(item) for item in clause):
-        return True
-    inside = {item.clause for item in sentence.items if wanted(item)}
-    if inside:
-        return not any(Role.FOREIGN in item and item.clause in inside for item in sentence.items)
-    for earlier in reversed(around.before):
-        named = wanted is _is_contract and bool(earlier.numbers)
-        wanted_here, foreign = named or any(map(wanted, earlier.items)), earlier.has(Role.FOREIGN)
-        if wanted_here or foreign:
-            return wanted_here and not foreign
-    subject = around.everything[0]
-    return subject.subject and any(map(wanted, subject.items)) and not subject.has(Role.FOREIGN)
-
-
-def _foreign_near(sentence: Sentence, action: Item) -> bool:
-    return any(Role.FOREIGN in item and item.clause == action.clause for item in sentence.items)
-
-
-def _cancellable(around: _Around, index: int) -> bool:
-    sentence, action = around.sentence, around.sentence.items[index]
-    if sentence.has(Role.PARTIAL, Role.KEEP) or _counted(sentence, action):
-        return False
-    if any(Role.A_CONTRACT in item and item.clause == action.clause for item in sentence.items):
-        return False
-    if sentence.numbers and not _foreign_near(sentence, action):
-        return True
-    return _object(around, action, _is_contract)
-
-
-def _counted(sentence: Sentence, action: Item) -> bool:
-    """ "cancel 5 licences": a part of the contract, not the contract."""
-    after = sentence.tokens[action.end : action.end + 1]
-    return bool(after) and after[0].kind == "N" and action.end not in sentence.numbers
-
-
-def _nearest_is_cancellation(sentence: Sentence, index: int) -> bool:
-    """ "annuler l'annulation", "die Stornierung widerrufen"."""
-    action = sentence.items[index]
-    inside = [item for item in sentence.items if item.clause == action.clause and item is not action]
-    behind = [item for item in inside if item.start >= action.end and (_is_contract(item) or Role.CANCEL_NOUN in item)]
-    ahead = [item for item in inside if item.start < action.start and (_is_contract(item) or Role.CANCEL_NOUN in item)]
-    nearest = behind[:1] or ahead[-1:]
-    return bool(nearest) and Role.CANCEL_NOUN in nearest[0]
-
-
-def _restorable(around: _Around, index: int, role: Role) -> bool:
-    sentence, action = around.sentence, around.sentence.items[index]
-    if role in (Role.REVERSE, Role.VOID):
-        return sentence.has(Role.CANCEL_NOUN)
-    if role is Role.KEEP and not any(one.has(*_CANCELLATION) for one in around.everything):
-        return False
-    if _foreign_near(sentence, action):
-        return False
-    if sentence.numbers or sentence.has(*_CANCELLATION):
-        return True
-    return _object(around, action, _is_contract)
-
-
-def _invites(around: _Around) -> bool:
-    """ "Send an invitation to paul@…": somebody new, not the customer's own invitation again."""
-    sentence = around.sentence
-    new = sentence.has(Role.A_INVITATION) and not sentence.has(Role.AGAIN)
-    return new and any(True for _ in verb_people.addresses(sentence, around.own))
-
-
-def _names_somebody(around: _Around, index: int, role: Role) -> bool:
-    """Whether an adding is about a person: an address, a word for one, a name; before any other object."""
-    sentence, action = around.sentence, around.sentence.items[index]
-    spoken = [at for at, _ in verb_people.addresses(sentence, around.own)]
-    spoken += [item.start for item in sentence.items if Role.PERSON in item]
-    spoken += [at for at in range(action.end, len(sentence.tokens) - 1) if _is_name(sentence, at)][:1]
-    foreign = [item.start for item in sentence.items if Role.FOREIGN in item or Role.UNIT in item]
-    behind, other = [at for at in spoken if at >= action.end], [at for at in foreign if at >= action.end]
-    if behind:
-        return not other or min(behind) <= min(other)
-    if other or (role is Role.INVITE and not _named_below(around, index)):
-        return False
-    return bool(spoken) or _listed_somewhere(around)
-
-
-def _named_below(around: _Around, index: int) -> bool:
-    """ "Please invite our consultant. His address is …": the sentences right behind name him."""
-    earlier = around.sentence.items[index - 1 : index]
-    told = any(Role.ASK in item for item in earlier)
-    below = around.everything[around.at + 1 : around.at + 1 + _BELOW]
-    return told and any(True for sentence in below for _ in verb_people.addresses(sentence, around.own))
-
-
-def _is_name(sentence: Sentence, at: int) -> bool:
-    """Two capitalised words that no list knows."""
-    pair = sentence.tokens[at : at + 2]
-    known = any(item.start <= at + 1 and item.end > at for item in sentence.items)
-    return not known and all(token.kind == "W" and token.text.istitle() and len(token.text) > 1 for token in pair)
-
-
-def _listed_somewhere(around: _Around) -> bool:
-    return any(True for sentence in around.everything for _ in verb_people.addresses(sentence, around.own))
-
-
 # --- what is no action -------------------------------------------------------------------------------------------
 
 
-def _complaint(around: _Around) -> Iterator[_Claim]:
+def _complaint(around: Around) -> Iterator[_Claim]:
     """ "The link has expired", "we never received the invitation", "bitte neue Einladung"."""
     sentence = around.sentence
     if sentence.has(Role.HYPOTHETICAL) or (sentence.question and sentence.has(Role.GENERAL)):
         return
     lost = next((item for item in sentence.items if Role.LOST in item), None)
-    if lost and _object(around, lost, _is_invitation):
+    if lost and verb_objects.is_about(around, lost, verb_objects.is_invitation):
         yield _Claim(Verb.RESEND_INVITATION, _Mood.TITLE, around.at, f"{sentence.where}: {sentence.text(lost)}")
     wanted = sentence.has(Role.ASK, Role.WILL, Role.WISH, Role.POSSIBLE, Role.PLEASE)
     if wanted and not sentence.has(Role.NEGATION, Role.ABOUT, Role.THANKS):
         for item in sentence.items:
-            if Role.AGAIN in item and sentence.has(Role.INVITATION, Role.LINK) and not _foreign_near(sentence, item):
+            if (
+                Role.AGAIN in item
+                and sentence.has(Role.INVITATION, Role.LINK)
+                and not verb_objects.foreign_near(sentence, item)
+            ):
                 yield _Claim(
                     Verb.RESEND_INVITATION, _Mood.REQUEST, around.at, f"{sentence.where}: {sentence.text(item)}"
                 )
                 return
 
 
-def _mistake(around: _Around) -> Iterator[_Claim]:
+def _mistake(around: Around) -> Iterator[_Claim]:
     """ "We cancelled by mistake"."""
     sentence = around.sentence
     for item in sentence.items:
         near = (one for one in sentence.items if one.clause == item.clause)
-        if Role.MISTAKE in item and any(not one.roles.isdisjoint(_CANCELLATION) for one in near):
+        if Role.MISTAKE in item and any(not one.roles.isdisjoint(CANCELLATION) for one in near):
             because = f"{sentence.where}: {sentence.text(item)}"
             yield _Claim(Verb.RESTORE_CONTRACT, _Mood.TITLE, around.at, because)
 
 
-def _status(around: _Around) -> Iterator[_Claim]:
+def _status(around: Around) -> Iterator[_Claim]:
     """A question for the writer's own contracts: their state, their end, their licences."""
     sentence = around.sentence
     if sentence.has(Role.ABOUT, Role.HYPOTHETICAL, Role.FOREIGN, Role.NEGATION, *_DOING, Role.INVITATION):
@@ -493,8 +367,10 @@ def _status(around: _Around) -> Iterator[_Claim]:
     own = numbered or sentence.has(Role.MINE) or len(sentence.tokens) <= 4
     asked = sentence.question or sentence.subject or sentence.has(Role.ASK, Role.WILL, Role.WISH, Role.PLEASE)
     if Role.COUNT in item:
-        fits = sentence.has(Role.HAVE) or (own and any(_is_contract(one) for one in sentence.items if one is not item))
+        fits = sentence.has(Role.HAVE) or (
+            own and any(verb_objects.is_contract(one) for one in sentence.items if one is not item)
+        )
     else:
-        fits = own and (numbered or _is_contract(item) or sentence.has(Role.CONTRACT))
+        fits = own and (numbered or verb_objects.is_contract(item) or sentence.has(Role.CONTRACT))
     if fits and (asked or len(sentence.tokens) <= _SHORT_LINE):
         yield _Claim(Verb.CONTRACT_STATUS, _Mood.REQUEST, around.at, f"{sentence.where}: {sentence.text(item)}")
