@@ -33,5 +33,5 @@ def test_a_whole_mail_asks_for_what_its_label_says(story: str) -> None:
     assert [access.value for _, access in asked.people] == expected.get("access", [])
 
 
-def test_there_are_thirty_of_them() -> None:
-    assert len(STORIES) >= 30
+def test_there_are_sixty_of_them() -> None:
+    assert len(STORIES) >= 60

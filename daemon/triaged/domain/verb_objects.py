@@ -180,9 +180,13 @@ def _elsewhere(sentence: Sentence, person: int) -> bool:
     if to is None:
         return False
     items = [item for item in sentence.items if item.start in clause and item.start > to]
-    unknown = any(at > to and sentence.tokens[at].kind == "W" and at not in sentence.plain for at in clause)
-    ours = any(item.roles & _PLACES for item in items)
-    return any(Role.FOREIGN in item for item in items) or (unknown and not ours)
+    unknown = [
+        at for at in clause if at > to and at not in sentence.plain | phrases and not _says_nothing(sentence.tokens[at])
+    ]
+    ours = [item.start for item in items if item.roles & _PLACES]
+    return any(Role.FOREIGN in item for item in items) or bool(
+        unknown and min(unknown) < min(ours, default=unknown[-1] + 1)
+    )
 
 
 def _named_below(around: Around, index: int) -> bool:

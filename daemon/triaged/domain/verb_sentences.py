@@ -95,7 +95,8 @@ def read(message: Message, words: VerbWords) -> tuple[Sentence, ...]:
         closing = ""
         for line, text in _blocks(_lines(passage, words)):
             said, closing = _said(text, closing)
-            found += _sentences(text, words, passage.where(line), line, said)
+            spoken = list(_sentences(text, words, passage.where(line), line, said))
+            found += [] if any(one.has(Role.DISCLAIMER) for one in spoken) else spoken
     return tuple(found)
 
 

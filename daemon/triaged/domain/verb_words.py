@@ -83,6 +83,7 @@ class Role(StrEnum):
     NEGATION = "negation"
     THANKS = "thanks"
     SETTLED = "settled"
+    DISCLAIMER = "disclaimer"
     BREAKER = "breaker"
     CONTACT = "contact"
     NUMBER = "number"

@@ -179,11 +179,8 @@ def _action(around: Around, index: int) -> Iterator[_Claim]:
     if mood is None or (role is Role.RECEIVE and marker is None):
         return
     if not fits:
-        if (
-            mood is _Mood.REQUEST
-            and role not in (Role.SEND, Role.RECEIVE)
-            and verb_objects.foreign_near(sentence, item)
-        ):
+        other = verb is Verb.CANCEL_CONTRACT or verb_objects.foreign_near(sentence, item)
+        if mood is _Mood.REQUEST and role not in (Role.SEND, Role.RECEIVE) and other:
             yield _Claim(None, mood, around.at, "")
         return
     because = " … ".join(sentence.text(one) for one in (marker, item) if one)
