@@ -330,3 +330,14 @@ def test_an_operators_labels_without_verbs_get_the_shipped_ones_and_may_add_word
     words = settings.load(written(tmp_path), {"TRIAGED_SERVICE__LABELS": "labels.toml"}).verb_words
     assert {"annuleren", "renvoyer", "stornieren", "binome"} <= words.words
     assert "collegue*" not in words.stems
+
+
+def test_pages_behind_https_want_to_know_their_proxies(tmp_path: Path) -> None:
+    contracts = (
+        TRIAGED.replace('desk = "support"', 'desk = "contracts"')
+        .replace("[senders.support]", "[senders.contracts]")
+        .replace('locale = "en"', 'locale = "en"\npublic_url = "https://portal.example"')
+    )
+    assert any("web.proxies" in one for one in settings.load(written(tmp_path, contracts), {}).warnings)
+    behind = f"{contracts}\n[web]\nproxies = 1\n"
+    assert not any("web.proxies" in one for one in settings.load(written(tmp_path, behind), {}).warnings)

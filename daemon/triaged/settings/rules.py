@@ -25,6 +25,7 @@ def check(
     _relay_login(file, report)
     _desks_have_senders(file, report)
     _links_have_a_base(file, report)
+    _pages_know_their_proxy(file, report)
     _trust(file, report)
     _bounces(file, report)
     _kept_private(file, inline, report)
@@ -106,6 +107,17 @@ def _links_have_a_base(file: Document, report: Report) -> None:
                 'add public_url = "https://portal.example": where people reach `triaged web`; invitation links begin so'
             )
             report.problem(file, ("service", "public_url"), "missing, and a mailbox has desk = contracts", fix)
+
+
+def _pages_know_their_proxy(file: Document, report: Report) -> None:
+    """TLS is a proxy's work; without its number every visitor has the proxy's address, and one can lock out all."""
+    proxies = next((table.get("proxies", 0) for table in _table(file.tree, "web")), 0)
+    desks = {_text(mailbox, "desk") for _, mailbox in _tables(file.tree, "mailbox")}
+    for service in _table(file.tree, "service"):
+        if "contracts" in desks and str(service.get("public_url", "")).startswith("https://") and proxies == 0:
+            report.warning(
+                file, ("web", "proxies"), "0 and public_url is https: write how many proxies do TLS in front"
+            )
 
 
 def _trust(file: Document, report: Report) -> None:
