@@ -28,8 +28,7 @@ from triaged import settings
 from triaged.adapters import directory_file
 from triaged.adapters.db import directory_import
 from triaged.app import App
-from triaged.desks import support
-from triaged.workflows import decide
+from triaged.desks import reception, support
 
 MAILS = Path(__file__).parent / "mails"
 ARRIVED = datetime(2026, 6, 15, 8, 0, tzinfo=UTC)
@@ -95,7 +94,7 @@ def decide_on(story: Story) -> Outcome:
     """What the daemon would decide, compared with the label."""
     app = house()
     begun = time.monotonic()
-    mail = decide.read_mail(story.raw, app.settings.mailbox(story.mailbox), app.desk, ARRIVED)
+    mail = reception.read_mail(story.raw, app.settings.mailbox(story.mailbox), app.desk, ARRIVED)
     with app.database.read() as session:
         receipt = support.consider(mail, app.desk, session).document()
     seconds = time.monotonic() - begun

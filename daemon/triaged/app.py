@@ -123,7 +123,7 @@ def explain(app: App, raw: bytes, mailbox: str | None) -> Explained:
     if truncated:  # as intake would have taken it
         raw = raw.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     place = app.settings.mailbox(mailbox) if mailbox else _addressed(app, raw)
-    mail = decide.read_mail(raw, place, app.desk, datetime.now(UTC), truncated)
+    mail = reception.read_mail(raw, place, app.desk, datetime.now(UTC), truncated)
     with ready(app).database.read() as session:
         decision = reception.consider(mail, app.desk, session).decision
     if mail.mailbox.desk == "contracts":  # our own subjects, whatever the sender's was
@@ -164,7 +164,7 @@ def replay(app: App, number: int) -> Decision:
         record = casebook.one(session, number)
         raw = ledger.raw(session, number)
         place = app.settings.mailbox(record.row["mailbox"])
-        mail = decide.read_mail(raw, place, app.desk, record.row["received_at"], record.truncated)
+        mail = reception.read_mail(raw, place, app.desk, record.row["received_at"], record.truncated)
         decision = reception.consider(mail, app.desk, session).decision
     return replace(decision, ticket=decision.ticket or record.row["ticket"] or "")
 

@@ -447,6 +447,32 @@ def test_an_answer_is_stored_as_soon_as_the_database_is_back_and_the_mail_is_not
     assert lines.getvalue().count("answers_not_stored reason=") == failures
 
 
+def test_two_writers_that_met_before_data_go_on_at_once(
+    database: Database, relay: SmtpSink, client: smtp.Relay, clock: Clock, lines: io.StringIO
+) -> None:
+    owe(database)
+
+    class Crossed:
+        """The database, which ends the second transaction as after a deadlock: that before DATA."""
+
+        commits = 0
+
+        def read(self) -> Any:
+            return database.read()
+
+        def write(self) -> Any:
+            self.commits += 1
+            if self.commits == 2:
+                raise TransientError("database: deadlock detected")
+            return database.write()
+
+    crossed: Any = Crossed()
+    assert run(crossed, client, clock).counts == {"sent": 1}
+
+    assert (len(relay.deliveries), relay.connections) == (1, 1)
+    assert lines.getvalue().count("not_stored reason=") == 1
+
+
 # Stop
 
 

@@ -1,9 +1,34 @@
-"""Which desk reads a mail: that of its mailbox. The daemon, `explain` and `replay` all come through here."""
+"""Which desk reads a mail: that of its mailbox. The daemon, `explain` and `replay` all come through here, and
+who vouches for a mail that waited."""
 
+from dataclasses import replace
+from datetime import datetime
+
+from triaged.adapters.db.contract_models import row_id
 from triaged.adapters.db.engine import Session
-from triaged.desks import contracts, support
+from triaged.adapters.db.tickets import TicketRecord
+from triaged.desks import contracts, correspondence, support
 from triaged.desks.case import Desk, Mail
 from triaged.desks.contracts import Considered
+from triaged.desks.correspondence import Cause
+from triaged.desks.placing import Books
+from triaged.domain import references
+from triaged.domain.decision import Decision, Verdict
+from triaged.domain.notices import NoticeName
+from triaged.mail import mime, reader, senders
+from triaged.settings import Mailbox
+
+
+def read_mail(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime, truncated: bool = False) -> Mail:
+    """Bytes to a mail on the desk: read and judged."""
+    settings = desk.settings
+    limits = replace(mime.LIMITS, message=settings.limits.message)
+    message = reader.read(raw, settings.house, limits, truncated)
+    trust = senders.Trust(settings.trust.authserv_ids, settings.trust.profile, settings.trust.received_above)
+    evidence = (
+        () if message.unreadable else references.find(message, settings.vocabulary, settings.policy.service_aliases)
+    )
+    return Mail(message, senders.authenticate(message, trust), arrived, mailbox, truncated, evidence)
 
 
 def consider(mail: Mail, desk: Desk, session: Session) -> Considered:
@@ -11,3 +36,37 @@ def consider(mail: Mail, desk: Desk, session: Session) -> Considered:
     if mail.mailbox.desk == "contracts":
         return contracts.consider(mail, desk, session)
     return Considered(support.consider(mail, desk, session))
+
+
+def vouched(mail: Mail, ticket: TicketRecord, desk: Desk, session: Session) -> Considered:
+    """The decision that a mail deserves which waited as `ticket` because nobody vouched for its sender, once somebody
+    does: for that ticket, or `linked` to it where it is more than a ticket."""
+    if mail.mailbox.desk != "contracts":
+        return Considered(support.vouched(mail, ticket, desk, session))
+    considered = contracts.consider(mail, desk, session)
+    decision = considered.decision
+    if considered.work is not None:
+        return Considered(replace(decision, linked=ticket.number), considered.work)
+    if decision.verdict is not Verdict.TICKET:
+        return considered
+    why = decision.reason
+    decision = replace(decision, verdict=Verdict.UPDATE, ticket=ticket.number, ticket_reason=why, reclassifies=True)
+    return Considered(replace(decision, linked=""))
+
+
+def carry_out(books: Books, considered: Considered) -> Decision:
+    """Write what the contracts desk decided, and owe its mails; returns the decision with its numbers and subjects."""
+    decision = contracts.carry_out(books, considered)
+    invited = [notice for notice in decision.notices if notice.name is NoticeName.INVITATION]  # these are owed already
+    owed = [notice for notice in decision.notices if notice not in invited]
+    told = correspondence.owe(books.session, books.post, owed, "", _about(books.cause, decision), books.now)
+    titled = tuple(correspondence.titled(books.post, notice) for notice in invited)
+    return replace(decision, notices=told + titled)
+
+
+def _about(cause: Cause, decision: Decision) -> Cause:
+    """What the mails of a decision are about, so that an answer finds it: the order, else its only contract."""
+    contract = row_id(decision.contracts[0], "SC") if decision.contracts else None
+    number = decision.order or (decision.contracts[0] if len(decision.contracts) == 1 else "")
+    asker = decision.sender.address if decision.sender else ""
+    return replace(cause, number=number, contract_id=contract, asker=asker)

@@ -21,7 +21,7 @@ class State(StrEnum):
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.OWED: frozenset({State.SENT, State.ACCEPTED, State.REVOKED, State.REPLACED}),
+    State.OWED: frozenset({State.SENT, State.ACCEPTED, State.EXPIRED, State.REVOKED, State.REPLACED}),
     State.SENT: frozenset({State.ACCEPTED, State.EXPIRED, State.REVOKED, State.REPLACED}),
     State.EXPIRED: frozenset({State.REPLACED, State.REVOKED}),
     State.REVOKED: frozenset(),

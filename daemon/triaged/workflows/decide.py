@@ -11,20 +11,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 from triaged import log
-from triaged.adapters.db import casebook, engine, ledger, orders, tickets
+from triaged.adapters.db import casebook, customers, engine, ledger, orders, tickets
 from triaged.adapters.db.casebook import Work
-from triaged.adapters.db.contract_models import row_id
 from triaged.adapters.db.engine import Session
-from triaged.desks import contracts, correspondence, placing, reception, support
+from triaged.desks import contracts, correspondence, placing, reception
 from triaged.desks.case import Desk, Mail
-from triaged.domain import commitments, references
+from triaged.domain import commitments
 from triaged.domain import ticket as ticket_rules
 from triaged.domain.decision import Decision, Reason, Sender, Step, Verdict
 from triaged.domain.errors import TransientError
 from triaged.domain.message import Authentication, Message
-from triaged.domain.notices import NoticeName
-from triaged.mail import identity, mime, reader, senders, threads
-from triaged.settings import Mailbox
+from triaged.mail import identity, threads
 
 Result = TypeVar("Result")
 
@@ -88,6 +85,8 @@ def _batch(office: Office, now: datetime, printed: Sequence[int]) -> list[Done]:
     read = [_read(office, work) for work in claimed]
     try:
         with office.database.write() as session:
+            if any(one.mail.mailbox.desk == "contracts" for one in read):
+                customers.one_after_the_other(session)
             done = [_settle(session, office, one, now) for one in read]
     except TransientError:  # the database's trouble, not the mails': they are claimed again without a mark
         with office.database.write() as session:
@@ -98,21 +97,14 @@ def _batch(office: Office, now: datetime, printed: Sequence[int]) -> list[Done]:
     return done
 
 
-def read_mail(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime, truncated: bool = False) -> Mail:
-    """Bytes to a mail on the desk: read and judged. The same for the daemon and for `explain`."""
-    settings = desk.settings
-    limits = replace(mime.LIMITS, message=settings.limits.message)
-    message = reader.read(raw, settings.house, limits, truncated)
-    trust = senders.Trust(settings.trust.authserv_ids, settings.trust.profile, settings.trust.received_above)
-    evidence = (
-        () if message.unreadable else references.find(message, settings.vocabulary, settings.policy.service_aliases)
-    )
-    return Mail(message, senders.authenticate(message, trust), arrived, mailbox, truncated, evidence)
-
-
 def _read(office: Office, work: Work) -> Read:
-    mailbox = office.desk.settings.mailbox(work.mailbox)
+    mailboxes = office.desk.settings.mailboxes
+    own = next((one for one in mailboxes if one.name == work.mailbox), None)
+    mailbox = own or mailboxes[0]
     nothing = Mail(Message(unreadable="not read"), Authentication(), work.received_at, mailbox)
+    if own is None:
+        gone = f"no [[mailbox]] is called {work.mailbox} any more: add one, then `triaged quarantine release {work.id}`"
+        return Read(work, nothing, "", gone)
     if work.attempts > ATTEMPTS:
         return Read(work, nothing, "", f"the process died {ATTEMPTS} times while deciding this mail")
     with office.database.read() as session:
@@ -121,7 +113,7 @@ def _read(office: Office, work: Work) -> Read:
         return Read(work, nothing, "", raw.text)
     if not raw:
         return Read(work, replace(nothing, message=Message(unreadable=_WITHHELD, dirty=True)), "")
-    read = _tried(partial(read_mail, raw, mailbox, office.desk, work.received_at, work.truncated))
+    read = _tried(partial(reception.read_mail, raw, mailbox, office.desk, work.received_at, work.truncated))
     if isinstance(read, Failure):
         return Read(work, nothing, "", read.text)
     return Read(work, read, identity.content_hash(raw))
@@ -151,15 +143,10 @@ def _tried(step: Callable[[], Result]) -> Result | Failure:
 def _settle(session: Session, office: Office, read: Read, now: datetime) -> Done:
     if read.failure:
         return _failed(session, office, read, read.failure, now)
-    result = _tried(partial(_in_savepoint, session, partial(_carry_out, session, office, read, now)))
+    result = _tried(partial(engine.in_savepoint, session, partial(_carry_out, session, office, read, now)))
     if isinstance(result, Failure):
         return _failed(session, office, read, result.text, now)
     return Done(read, result)
-
-
-def _in_savepoint(session: Session, step: Callable[[], Result]) -> Result:
-    with session.begin_nested():
-        return step()
 
 
 def _failed(session: Session, office: Office, read: Read, failure: str, now: datetime) -> Done:
@@ -168,7 +155,7 @@ def _failed(session: Session, office: Office, read: Read, failure: str, now: dat
         casebook.failed(session, read.work.id, failure)
         return Done(read, None, failure)
     excused = replace(read, mail=replace(read.mail, message=replace(read.mail.message, unreadable=failure)))
-    told = _tried(partial(_in_savepoint, session, partial(_carry_out, session, office, excused, now)))
+    told = _tried(partial(engine.in_savepoint, session, partial(_carry_out, session, office, excused, now)))
     return Done(read, _blindly(session, office, read, failure, now) if isinstance(told, Failure) else told, failure)
 
 
@@ -186,7 +173,7 @@ def _blindly(session: Session, office: Office, read: Read, failure: str, now: da
 def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> Decision:
     """Decide one mail and write everything that follows from it."""
     work, message = read.work, read.mail.message
-    twin = casebook.twin(session, work, message.message_id, read.content)
+    twin = casebook.twin(session, work, message.message_id, read.content, _elsewhere(office, read))
     considered = _again(session, office, read, twin) if twin else reception.consider(read.mail, office.desk, session)
     decision, ticket_id = considered.decision, None
     if decision.verdict is Verdict.TICKET:
@@ -194,14 +181,11 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
     elif decision.verdict is Verdict.UPDATE:
         ticket_id = _add(session, office, read, decision, now)
     elif considered.work is not None:
-        decision = contracts.carry_out(_books(session, office, read, decision, now), considered)
-    cause = replace(_cause(office, read, ticket_id), **_subject_of(decision))
-    invited = [notice for notice in decision.notices if notice.name is NoticeName.INVITATION]  # these are owed already
-    owed = [notice for notice in decision.notices if notice not in invited]
-    told = correspondence.owe(session, office.post, owed, decision.ticket, cause, now)
-    if considered.work is not None:
-        titled = tuple(correspondence.titled(office.post, notice) for notice in invited)
-        decision = replace(decision, notices=told + titled)
+        ticket_id = _answered(session, office, read, decision, now) if decision.linked else None
+        decision = reception.carry_out(_books(session, office, read, decision, ticket_id, now), considered)
+    if considered.work is None:
+        cause = _cause(office, read, ticket_id)
+        correspondence.owe(session, office.post, decision.notices, decision.ticket, cause, now)
     casebook.decided(
         session,
         work.id,
@@ -217,18 +201,18 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
     return decision
 
 
-def _books(session: Session, office: Office, read: Read, decision: Decision, now: datetime) -> placing.Books:
+def _elsewhere(office: Office, read: Read) -> tuple[str, ...]:
+    """The mailboxes of other desks."""
+    mailboxes = office.desk.settings.mailboxes
+    return tuple(mailbox.name for mailbox in mailboxes if mailbox.desk != read.mail.mailbox.desk)
+
+
+def _books(
+    session: Session, office: Office, read: Read, decision: Decision, ticket_id: int | None, now: datetime
+) -> placing.Books:
     """Where the contracts desk writes what this mail decided."""
     actor = decision.sender.address if decision.sender else "triaged"
-    return placing.Books(session, office.desk, office.post, actor, now, _cause(office, read, None), read.work.id)
-
-
-def _subject_of(decision: Decision) -> dict[str, Any]:
-    """What the mails of a decision are about, so that an answer finds it: the order, else its only contract."""
-    contract = row_id(decision.contracts[0], "SC") if decision.contracts else None
-    number = decision.order or (decision.contracts[0] if len(decision.contracts) == 1 else "")
-    asker = decision.sender.address if decision.sender and decision.verdict in (Verdict.ORDER, Verdict.REQUEST) else ""
-    return {"number": number, "contract_id": contract, "asker": asker}
+    return placing.Books(session, office.desk, office.post, actor, now, _cause(office, read, ticket_id), read.work.id)
 
 
 def _again(session: Session, office: Office, read: Read, twin: casebook.Twin) -> contracts.Considered:
@@ -243,8 +227,18 @@ def _again(session: Session, office: Office, read: Read, twin: casebook.Twin) ->
         and waiting.reason == Reason.UNAUTHENTICATED_SENDER  # no associate has set its customer since
         and read.mail.authentication.passed
     ):
-        return contracts.Considered(support.vouched(read.mail, waiting, office.desk, session))
+        return reception.vouched(read.mail, waiting, office.desk, session)
     return contracts.Considered(_duplicate(read, twin))
+
+
+def _answered(session: Session, office: Office, read: Read, decision: Decision, now: datetime) -> int:
+    """A ticket that waited for somebody to vouch for what is an order or a request: the desk's answer resolves it."""
+    row = tickets.row_of(session, decision.linked)
+    _note(session, office, read, row.id, "vouched", decision, now)
+    row.authenticated = True
+    tickets.move(row, ticket_rules.State.OPEN, now)
+    tickets.move(row, ticket_rules.State.RESOLVED, now)
+    return row.id
 
 
 def _duplicate(read: Read, twin: casebook.Twin) -> Decision:

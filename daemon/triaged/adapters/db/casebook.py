@@ -121,8 +121,9 @@ class Twin:
     ticket: str
 
 
-def twin(session: Session, work: Work, message_id: str, content: str) -> Twin | None:
-    """An earlier mail that is this one again: the same bytes, or the same Message-ID with the same content."""
+def twin(session: Session, work: Work, message_id: str, content: str, elsewhere: Collection[str] = ()) -> Twin | None:
+    """An earlier mail that is this one again: the same bytes, or the same Message-ID with the same content. A copy in a
+    mailbox `elsewhere`, at another desk, is no duplicate: each desk does its own with it."""
     same = MessageRow.sha256 == work.sha256
     if message_id:
         same = sqlalchemy.or_(
@@ -132,6 +133,7 @@ def twin(session: Session, work: Work, message_id: str, content: str) -> Twin | 
         sqlalchemy.select(MessageRow.id, Ticket.number)
         .join(Ticket, Ticket.id == MessageRow.ticket_id, isouter=True)
         .where(same, MessageRow.id < work.id, MessageRow.state.in_(("decided", "quarantined")))
+        .where(MessageRow.mailbox.not_in(elsewhere))
         .order_by(MessageRow.id)
         .limit(1)
     ).first()
@@ -249,7 +251,7 @@ def _record(row: MessageRow, ticket: str | None) -> MessageRecord:
 def again(session: Session, row_id: int, allowed: tuple[str, ...], command: str) -> None:
     """Let the daemon decide a mail anew with today's code and policy. Raises PermanentError where that would double
     something: only mails in `allowed` states may go."""
-    row = session.get(MessageRow, row_id, with_for_update=True)
+    row = session.get(MessageRow, row_id, with_for_update=True, populate_existing=True)
     if row is None or row.state not in allowed:
         state = row.state if row else "not there"
         raise PermanentError(f"message {row_id} is {state}; `{command}` takes only {', '.join(allowed)} ones")
@@ -266,7 +268,7 @@ def again(session: Session, row_id: int, allowed: tuple[str, ...], command: str)
 
 def drop(session: Session, row_id: int, reason: str) -> None:
     """A quarantined mail that nobody needs: the row stays with the reason."""
-    row = session.get(MessageRow, row_id, with_for_update=True)
+    row = session.get(MessageRow, row_id, with_for_update=True, populate_existing=True)
     if row is None or row.state != "quarantined":
         raise PermanentError(f"message {row_id} is not in quarantine: `triaged quarantine list` shows what is")
     row.state, row.error = "dropped", f"dropped: {reason} (was: {row.error or row.reason})"

@@ -175,7 +175,7 @@ def unstarted(session: Session) -> list[ContractRow]:
 
 
 def locked(session: Session, contract_id: int) -> ContractRow:
-    row = session.get(ContractRow, contract_id, with_for_update=True)
+    row = session.get(ContractRow, contract_id, with_for_update=True, populate_existing=True)
     if row is None:
         raise PermanentError(f"there is no contract {contract_number(contract_id)}: see `triaged contract list`")
     return row
@@ -184,7 +184,7 @@ def locked(session: Session, contract_id: int) -> ContractRow:
 def numbered(session: Session, number: str) -> ContractRow:
     """The row of `SC-000012`. Raises PermanentError where there is none."""
     found = row_id(number, "SC")
-    row = session.get(ContractRow, found, with_for_update=True) if found is not None else None
+    row = session.get(ContractRow, found, with_for_update=True, populate_existing=True) if found is not None else None
     if row is None:
         raise PermanentError(f"there is no contract {number}: see `triaged contract list`")
     return row

@@ -7,15 +7,17 @@ back, or we refuse to start.
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.orm import Session as Session
 
 from triaged.domain.errors import PermanentError, TransientError
+
+Result = TypeVar("Result")
 
 _SQLITE_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
 
@@ -88,6 +90,18 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
     writes = connection.get_execution_options().get("triaged_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def in_savepoint(session: Session, step: Callable[[], Result]) -> Result:
+    """What `step` does, all or nothing; once more where another process has just written the very row that it wrote.
+
+    Raises TransientError where the database cannot go on, as after a deadlock: then the whole transaction is over."""
+    try:
+        with translated(), session.begin_nested():
+            return step()
+    except exc.IntegrityError:
+        with translated(), session.begin_nested():
+            return step()
 
 
 def tally(session: Session, column: Any) -> dict[str, int]:

@@ -10,9 +10,13 @@ from sqlalchemy.orm import Session
 
 from triaged.adapters.db import engine, outbox
 from triaged.adapters.db.contract_models import Contract, Invitation, contract_number
+from triaged.adapters.db.models import Outbox
+from triaged.domain import delivery
 from triaged.domain import invitation as rules
 from triaged.domain.errors import PermanentError
 from triaged.domain.invitation import Access, State
+
+_WAITING = (delivery.State.QUEUED, delivery.State.SENDING, delivery.State.HELD)  # its mail may still go
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ def owe(
     asked_by: str = "",
 ) -> Invitation:
     """The next generation for this person: what was sent before is replaced by it."""
-    before = list(session.scalars(_of(contract.id, recipient)))
+    stands = _of(contract.id, recipient).with_for_update().execution_options(populate_existing=True)
+    before = list(session.scalars(stands))
     for row in before:
         if State(row.state) in (*rules.LIVE, State.EXPIRED):
             _end(session, row, State.REPLACED, "a newer invitation replaces it", now)
@@ -92,7 +97,7 @@ def owe(
 
 def revoke(session: Session, ids: Collection[int], because: str, now: datetime) -> tuple[int, ...]:
     """These links stop working at once; returns the ids that still could be revoked."""
-    rows = [session.get(Invitation, one, with_for_update=True) for one in ids]
+    rows = [session.get(Invitation, one, with_for_update=True, populate_existing=True) for one in ids]
     live = [row for row in rows if row is not None and State.REVOKED in rules.TRANSITIONS[State(row.state)]]
     for row in live:
         _end(session, row, State.REVOKED, because, now)
@@ -101,7 +106,7 @@ def revoke(session: Session, ids: Collection[int], because: str, now: datetime) 
 
 def claimed(session: Session, row_id: int, now: datetime, valid: timedelta) -> Invitation | None:
     """Its mail is about to be sent: the 30 days begin. None when it is no longer owed."""
-    row = session.get(Invitation, row_id, with_for_update=True)
+    row = session.get(Invitation, row_id, with_for_update=True, populate_existing=True)
     if row is None or State(row.state) is not State.OWED:
         return None
     row.expires_at = rules.expires(now, valid)
@@ -110,7 +115,7 @@ def claimed(session: Session, row_id: int, now: datetime, valid: timedelta) -> I
 
 def sent(session: Session, row_id: int, now: datetime) -> None:
     """The relay took its mail."""
-    row = session.get(Invitation, row_id, with_for_update=True)
+    row = session.get(Invitation, row_id, with_for_update=True, populate_existing=True)
     if row is not None:
         row.sent_at = now
         if State(row.state) is State.OWED:
@@ -119,7 +124,7 @@ def sent(session: Session, row_id: int, now: datetime) -> None:
 
 def accept(session: Session, row_id: int, now: datetime) -> Invitation | None:
     """The recipient proved to be himself. None when the link no longer works; whoever asked sees why by its state."""
-    row = session.get(Invitation, row_id, with_for_update=True)
+    row = session.get(Invitation, row_id, with_for_update=True, populate_existing=True)
     if row is None or not rules.open_at(State(row.state), row.expires_at, now):
         return None
     move(row, State.ACCEPTED)
@@ -128,8 +133,14 @@ def accept(session: Session, row_id: int, now: datetime) -> Invitation | None:
 
 
 def expire(session: Session, now: datetime) -> int:
-    """Those whose time is over; returns how many."""
-    late = sqlalchemy.select(Invitation).where(Invitation.state == State.SENT, Invitation.expires_at < now)
+    """Those whose time is over, their mail sent or given up; returns how many. One that still waits to go keeps its
+    30 days until then."""
+    waits = sqlalchemy.select(Outbox.seal).where(Outbox.state.in_(_WAITING), Outbox.seal.is_not(None))
+    sealed = sqlalchemy.literal("invitation:") + sqlalchemy.cast(Invitation.id, sqlalchemy.String)
+    over = sqlalchemy.or_(
+        Invitation.state == State.SENT, sqlalchemy.and_(Invitation.state == State.OWED, sealed.not_in(waits))
+    )
+    late = sqlalchemy.select(Invitation).where(over, Invitation.expires_at < now)
     rows = list(session.scalars(late.with_for_update(skip_locked=True)))
     for row in rows:
         move(row, State.EXPIRED)

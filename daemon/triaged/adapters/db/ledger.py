@@ -128,6 +128,11 @@ def _ids(session: Session, mailbox: str, uidvalidity: int, uids: Iterable[int]) 
     return dict(found.all())
 
 
+def kept(session: Session, row_id: int) -> bool:
+    """Whether the bytes of this mail are still here."""
+    return session.get(RawRow, row_id) is not None
+
+
 def raw(session: Session, row_id: int) -> bytes:
     """The bytes as they came, checked against the row's SHA-256 (SQLite does not notice a damaged blob).
 

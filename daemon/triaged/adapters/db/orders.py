@@ -146,7 +146,9 @@ def waiting(session: Session, message: int) -> int | None:
 def numbered(session: Session, number: str) -> PurchaseOrder | None:
     """The row of `ORD-000012`."""
     found = row_id(number, "ORD")
-    return session.get(PurchaseOrder, found, with_for_update=True) if found is not None else None
+    return (
+        session.get(PurchaseOrder, found, with_for_update=True, populate_existing=True) if found is not None else None
+    )
 
 
 def listed(session: Session, state: str = "", limit: int = 1000) -> list[OrderRecord]:

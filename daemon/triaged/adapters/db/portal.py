@@ -65,7 +65,7 @@ def try_code(
     session: Session, browser: str, invitation_id: int | None, typed: str, key: bytes, now: datetime
 ) -> tuple[Tried, str]:
     """Compare with this browser's newest code; every try is counted. With RIGHT comes the address that it proves."""
-    row = session.scalar(_newest(browser, invitation_id).with_for_update())
+    row = session.scalar(_newest(browser, invitation_id).with_for_update().execution_options(populate_existing=True))
     if row is None or row.used_at is not None:
         return Tried.NONE, ""
     if row.tries >= sign_in.TRIES:
@@ -156,7 +156,7 @@ def admit(session: Session, invitation: Invitation, now: datetime) -> Person:
         Person.site == contract.site,
         Person.address == invitation.recipient,
     )
-    row = session.scalar(query.with_for_update())
+    row = session.scalar(query.with_for_update().execution_options(populate_existing=True))
     if row is None:
         row = Person(
             customer_id=contract.customer_id,
@@ -176,7 +176,7 @@ def admit(session: Session, invitation: Invitation, now: datetime) -> Person:
 
 def change(session: Session, person_id: int, access: Access) -> None:
     """What he may do from now on."""
-    session.get_one(Person, person_id, with_for_update=True).access = access.value
+    session.get_one(Person, person_id, with_for_update=True, populate_existing=True).access = access.value
 
 
 def remove(
@@ -191,7 +191,7 @@ def remove(
     query = sqlalchemy.select(Person).where(
         Person.customer_id == customer_id, Person.site == site, Person.address == address
     )
-    row = session.scalar(query.with_for_update())
+    row = session.scalar(query.with_for_update().execution_options(populate_existing=True))
     if row is not None:
         session.delete(row)
     ended = invitations.revoke(session, _letting_in(session, customer_id, site, address), because, now)

@@ -195,7 +195,8 @@ def move(row: TicketRow, wanted: rules.State, now: datetime) -> None:
 
 def row_of(session: Session, number: str) -> TicketRow:
     """The ticket to be changed. Raises PermanentError when there is none."""
-    row = session.scalar(sqlalchemy.select(TicketRow).where(TicketRow.number == number.upper()).with_for_update())
+    wanted = sqlalchemy.select(TicketRow).where(TicketRow.number == number.upper()).with_for_update()
+    row = session.scalar(wanted.execution_options(populate_existing=True))
     if row is None:
         raise PermanentError(f"there is no ticket {number}: `triaged ticket list` shows them")
     return row
