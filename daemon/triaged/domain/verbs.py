@@ -103,9 +103,8 @@ def read(message: Message, words: VerbWords, own: frozenset[str] = frozenset()) 
     asking = sorted({claim.at for claim in claims if claim.verb is verb and claim.mood in (_Mood.REQUEST, _Mood.TITLE)})
     if verb in (Verb.CANCEL_CONTRACT, Verb.RESTORE_CONTRACT):  # "cancel PO-1; PO-2 must stay"
         numbers = verb_numbers.read(sentences[at] for at in asking) or numbers
-    if verb is not Verb.ADD_PERSON:
-        return Asked(verb, numbers, because=because)
-    return Asked(verb, numbers, verb_people.read(sentences, asking, ours), because)
+    people = verb_people.read(sentences, asking, ours) if verb is Verb.ADD_PERSON else ()
+    return Asked(verb, numbers, people, because)
 
 
 def _around(sentences: Sequence[Sentence], at: int, own: frozenset[str]) -> Around:
