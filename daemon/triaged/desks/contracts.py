@@ -164,8 +164,11 @@ def _order(reading: _Reading, session: Session) -> Considered | None:
     notices = ordering.notices(weighed, one.desk, session, number)
     if not one.answerable:
         notices = tuple(notice for notice in notices if not _is_answer(notice))
+    read = weighed.checked.order
     decision = replace(
         _frame(reading, Verdict.ORDER, weighed.reason),
+        service=read.service.value if read else "",
+        licences=sum(position.licences for position in read.positions) if read else None,
         problems=weighed.problems,
         warnings=weighed.checked.warnings,
         order=number,
