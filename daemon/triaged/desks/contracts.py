@@ -296,7 +296,8 @@ def _reply(
             ),
         )
     person = ", ".join(person for person, _access in work.recipients) if work.verb is Verb.ADD_PERSON else ""
-    access = work.recipients[0][1].value if work.recipients else ""
+    given = {access.value for _person, access in work.recipients}
+    access = given.pop() if len(given) == 1 else ""  # of several kinds each invitation says its own
     return (
         letters.done(
             place,
