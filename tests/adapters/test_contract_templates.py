@@ -146,7 +146,7 @@ def test_the_invitation_names_neither_reseller_nor_distributor(locale: str) -> N
 
 def test_the_confirmation_shows_the_contract_at_a_glance() -> None:
     mail = french("order")
-    assert "Intégrateur Rhône nous a transmis votre commande." in mail
+    assert "Votre commande nous est parvenue par Intégrateur Rhône, votre revendeur" in mail
     for row in (
         "Contrat SC-000042",
         "Service Logitech Select",
