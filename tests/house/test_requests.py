@@ -268,3 +268,16 @@ def test_a_cancelled_number_ordered_again_is_told_apart_and_nothing_is_confirmed
     assert counter.decided()["reason"] == "order_conflict"
     assert "a été annulé" in text(counter.mails(RESELLER)[-1])
     assert [one.state for one in counter.contracts()] == ["cancelled"]
+
+
+def test_the_invitation_for_somebody_else_is_no_resend_of_ones_own(counter: Counter) -> None:
+    counter.say(f"Est-il possible d'envoyer aussi l'invitation à mon adjoint, {PAUL} ?\n", sender=CLAIRE)
+    assert counter.decided()["decision"] == "ticket"
+    assert [(one.recipient, one.state) for one in counter.invitations()] == [(CLAIRE, State.SENT)]
+
+
+def test_the_missing_part_under_the_same_number_completes_the_order(counter: Counter) -> None:
+    counter.say(order(po="PO-8001").replace(f"E-mail : {DISTRIBUTOR}\n", ""))
+    assert counter.decided()["reason"] == "order_incomplete"
+    counter.say(f"Bon de commande : PO-8001\nE-mail du distributeur : {DISTRIBUTOR}\n")
+    assert (counter.decided()["reason"], counter.decided()["problems"]) == ("order_complete", [])

@@ -91,18 +91,20 @@ def _read(one: Case, standings: tuple[Standing, ...], session: Session) -> _Read
     settings, message = one.desk.settings, one.mail.message
     draft = order_form.read(message, settings.order_words)
     asked = verbs.read(message, settings.verb_words, settings.house.addresses)
-    completes = _completed(one, session)
+    completes = _completed(one, draft if asked.verb is None else Draft(), session)
     if completes is not None and draft:
         draft = draft.over(completes.draft)
     return _Reading(one, draft, asked, standings, completes.id if completes else None)
 
 
-def _completed(one: Case, session: Session) -> orders.OrderRecord | None:
-    """The incomplete order that this mail answers: proved by our Message-ID, or by its number in the subject, and
-    always of the same party."""
+def _completed(one: Case, draft: Draft, session: Session) -> orders.OrderRecord | None:
+    """The incomplete order that this mail answers: proved by our Message-ID, or by its number in the subject, or named
+    by its PO number beside something else of it; always of the same party."""
     message, desk = one.mail.message, one.desk
     number = threads.ticket_of(message, desk.settings.service.domain, desk.key)
     row = orders.numbered(session, number or threads.number_in_subject(message.subject) or "")
+    if row is None and draft.po_number and draft != Draft(po_number=draft.po_number, where=draft.where):
+        row = orders.incomplete(session, _placed_by(one), draft.po_number)
     if row is None or row.state != order.State.INCOMPLETE or not one.trusted:
         return None
     return orders.record(row) if row.placed_by == _placed_by(one) else None
@@ -211,7 +213,7 @@ def _told(weighed: Weighed) -> str:
 
 def _request(reading: _Reading, session: Session) -> Considered | None:
     one, asked = reading.one, reading.asked
-    if asked.verb is None:
+    if asked.verb is None or _for_somebody_else(reading):
         return None
     known = [number for standing in reading.standings for number in requests.numbers(standing)]
     request = Request(
@@ -233,6 +235,13 @@ def _request(reading: _Reading, session: Session) -> Considered | None:
         steps=(*_steps(reading), Step("request", _outcome(work))),
     )
     return Considered(decision, work)
+
+
+def _for_somebody_else(reading: _Reading) -> bool:
+    """ "Could you send the invitation to my colleague, x@… too?": rather a person to add than one's own link again."""
+    people = {person for person, _access in reading.asked.people}
+    known = {standing.contract.customer_party.email for standing in reading.standings} | {reading.one.requester}
+    return reading.asked.verb is Verb.RESEND_INVITATION and bool(people) and not people & known
 
 
 def _named(one: Case, asked: Asked, known: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from triaged.domain import order_table, vocabulary
 from triaged.domain import order_values as values
-from triaged.domain.order import DraftLine
+from triaged.domain.order import CONTRADICTION, DraftLine
 from triaged.domain.order_words import Mark, OrderWords
 
 _NAMES = {Mark.SKU: "sku", Mark.LICENCES: "licences", Mark.SERVICE: "service", Mark.YEARS: "years"}
@@ -27,8 +27,13 @@ class Positions:
 
     @property
     def lines(self) -> tuple[DraftLine, ...]:
-        """Those that name a SKU or a number."""
-        return tuple(DraftLine(**line) for line in self._lines if "sku" in line or "licences" in line)
+        """Those that name a SKU or a number; two numbers for the only SKU contradict each other."""
+        named = [line for line in self._lines if "sku" in line]
+        loose = [line["licences"] for line in self._lines if "sku" not in line and "licences" in line]
+        if len(named) != 1 or not loose:
+            return tuple(DraftLine(**line) for line in self._lines if "sku" in line or "licences" in line)
+        counts = dict.fromkeys(filter(None, [named[0].get("licences", ""), *loose]))
+        return (DraftLine(**{**named[0], "licences": CONTRADICTION.join(counts)}),)
 
     def say(self, mark: Mark, value: str) -> None:
         """A labelled value, which may hold more than its label says: `SKU : 994-000148 x 40`."""

@@ -24,7 +24,7 @@ class Asked:
     """What a mail asks for. `verb` is None where it asks for nothing that we do, or for several things at once.
 
     `numbers` are order and contract numbers as written (without label), `people` the addresses to add, lower case, each
-    as what; `because` names the words that decided, for `explain`."""
+    as what, or those that a resend names beside its request; `because` names the words that decided, for `explain`."""
 
     verb: Verb | None = None
     numbers: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from triaged.domain import verb_numbers, verb_objects, verb_people, verb_sentences
+from triaged.domain.invitation import Access
 from triaged.domain.message import Message
 from triaged.domain.request import Asked, Verb
 from triaged.domain.verb_numbers import mentions
@@ -103,6 +104,9 @@ def read(message: Message, words: VerbWords, own: frozenset[str] = frozenset()) 
     asking = sorted({claim.at for claim in claims if claim.verb is verb and claim.mood in (_Mood.REQUEST, _Mood.TITLE)})
     if verb in (Verb.CANCEL_CONTRACT, Verb.RESTORE_CONTRACT):  # "cancel PO-1; PO-2 must stay"
         numbers = verb_numbers.read(sentences[at] for at in asking) or numbers
+    if verb is Verb.RESEND_INVITATION:  # whom it names beside the request: one's own link, or somebody else's?
+        beside = [address for at in asking for _, address in verb_people.addresses(sentences[at], ours)]
+        return Asked(verb, numbers, tuple((address, Access.READER) for address in dict.fromkeys(beside)), because)
     people = verb_people.read(sentences, asking, ours) if verb is Verb.ADD_PERSON else ()
     return Asked(verb, numbers, people, because)
 
