@@ -154,9 +154,6 @@ class Estate:
         of_service = (holding for holding in self.holdings.values() if holding.terms.service is service)
         return next((holding for holding in of_service if holding.covers(room, moment)), None)
 
-    def devices_in(self, room: int) -> tuple[int, ...]:
-        return tuple(device for device, standing in self.devices.items() if standing.room == room)
-
 
 def fold(entries: Iterable[Entry]) -> Estate:
     """The estate that a ledger tells."""
