@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.servers import accounts, imap_dovecot, imap_pymap, imap_scripted, wire
+from tests.servers import accounts, imap_dovecot, imap_pymap, imap_scripted
 
 from triaged.adapters import imap
 from triaged.domain.errors import PermanentError, TransientError
+from triaged.selftest import wire
 
 Server = imap_pymap.Pymap | imap_dovecot.Dovecot
 Connect = Callable[..., imap.Connection]

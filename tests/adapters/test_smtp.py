@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.servers import wire
 from tests.servers.smtp_sink import SmtpSink
 
 from triaged import log
 from triaged.adapters import smtp
 from triaged.domain import delivery
 from triaged.domain.delivery import Deferred, Refused, RelayDown, RelayRefusedUs, Sent, Uncertain
+from triaged.selftest import wire
 from triaged.settings.model import Smtp
 from triaged.settings.secret import Secret
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import sqlalchemy
 from tests.house import desk
-from tests.servers import imap_dovecot, imap_pymap, smtp_sink, wire
+from tests.servers import imap_dovecot, imap_pymap, smtp_sink
 
 from triaged.adapters.db import models
+from triaged.selftest import wire
 
 COMPLETE = "Service : Zoho CRM\nSuper administrateur : it@acme.example\n"
 

@@ -14,7 +14,9 @@ from pymap.imap import IMAPServer
 from pymap.parsing.message import AppendMessage
 from pymap.user import UserMetadata
 from pysasl.hashing import Cleartext
-from tests.servers import accounts, loops
+from tests.servers import accounts
+
+from triaged.selftest import loops
 
 
 class Pymap:

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tests.servers import accounts, loops
+from tests.servers import accounts
+
+from triaged.selftest import loops
 
 Speak = Callable[[asyncio.StreamWriter, str], Coroutine[Any, Any, None]]
 

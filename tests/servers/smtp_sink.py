@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from tests.servers import loops
+
+from triaged.selftest import loops
 
 
 @dataclass(frozen=True)

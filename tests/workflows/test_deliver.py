@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.servers import wire
 from tests.servers.smtp_sink import SmtpSink
 
 from triaged import log
@@ -20,6 +19,7 @@ from triaged.adapters.db import outbox
 from triaged.adapters.db.engine import Database
 from triaged.domain.delivery import State
 from triaged.domain.errors import TransientError
+from triaged.selftest import wire
 from triaged.settings.model import Smtp
 from triaged.workflows import deliver
 

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 import sqlalchemy
 from sqlalchemy.orm import Session
-from tests.servers import accounts, imap_dovecot, imap_pymap, imap_scripted, wire
+from tests.servers import accounts, imap_dovecot, imap_pymap, imap_scripted
 
 from triaged import log
 from triaged.adapters import imap
 from triaged.adapters.db import engine, ledger, models
 from triaged.domain.errors import PermanentError, TransientError
+from triaged.selftest import wire
 from triaged.workflows import intake
 
 Server = imap_pymap.Pymap | imap_dovecot.Dovecot

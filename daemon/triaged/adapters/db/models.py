@@ -115,6 +115,7 @@ class MessageRow(Base):
     error: Mapped[str | None]
     announced: Mapped[bool] = mapped_column(Boolean, default=False)  # its decision line was surely printed
     tidied_at: Mapped[datetime | None]  # archived or flagged on the server, or found gone
+    trust: Mapped[str | None] = mapped_column(String(16))  # its rung on the ladder (domain/trust.py), once decided
 
 
 class RawRow(Base):
@@ -318,6 +319,10 @@ class Outbox(Base):
     contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"), index=True)
     seal: Mapped[str | None]  # invitation:17, code:4: the bytes hold a secret and are made when it is claimed
     source_message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)
+    delayed_at: Mapped[datetime | None]  # a report said that it is late …
+    delivered_at: Mapped[datetime | None]  # … that it arrived …
+    bounced_at: Mapped[datetime | None]  # … that it did not: the duty is open again until somebody closes it
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"))  # the mail that said the last of these
 
 
 class Host(Base):
@@ -331,3 +336,38 @@ class Host(Base):
     started_at: Mapped[datetime]
     beat_at: Mapped[datetime]
     status: Mapped[dict[str, Any]]  # each mailbox's and loop's last progress, for `status`
+
+
+class Lease(Base):
+    """Who alone may work on something (`mailbox:NAME`, `job:NAME`), until when by the database's clock. The fence goes
+    up whenever the lease changes hands; whoever still holds an older one finds out in his next transaction."""
+
+    __tablename__ = "lease"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str | None]
+    fence: Mapped[int] = mapped_column(Integer, default=0)
+    until: Mapped[datetime]
+    done_at: Mapped[datetime | None]  # when a job last ran to its end
+
+
+class Installation(Base):
+    """One row: how often a daemon was started on this database, which tells an old backup from the present; and the
+    gap that a restored backup left: mails that arrived in it may have been answered before."""
+
+    __tablename__ = "installation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    starts: Mapped[int] = mapped_column(BigInteger, default=0)
+    gap_from: Mapped[datetime | None]
+    gap_until: Mapped[datetime | None]
+
+
+class Inspection(Base):
+    """What a look over the whole house (`audit`, `integrity`) found last; an empty list is a clean one."""
+
+    __tablename__ = "inspection"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    problems: Mapped[list[str]] = mapped_column(JSON)

@@ -6,7 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from tests.servers import loops
+from triaged.selftest import loops
 
 
 @dataclass(frozen=True)
