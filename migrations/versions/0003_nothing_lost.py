@@ -12,6 +12,17 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+_NUMBERED = (
+    "ticket",
+    "message",
+    "event",
+    "outbox",
+    "purchase_order",
+    "contract",
+    "invitation",
+    "sign_in_code",
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -46,9 +57,20 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("report_id", sa.Integer(), nullable=True))
         batch_op.create_foreign_key(batch_op.f("fk_outbox_report_id_message"), "message", ["report_id"], ["id"])
+    _number_rows({"sqlite_autoincrement": True})
+
+
+def _number_rows(kept: dict[str, bool]) -> None:
+    """On SQLite rows whose numbers are told outside are never numbered twice (PostgreSQL has sequences): the tables
+    are copied for it."""
+    if op.get_bind().dialect.name == "sqlite":
+        for table in _NUMBERED:
+            with op.batch_alter_table(table, schema=None, recreate="always", table_kwargs=kept):
+                pass
 
 
 def downgrade() -> None:
+    _number_rows({})
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_outbox_report_id_message"), type_="foreignkey")
         batch_op.drop_column("report_id")

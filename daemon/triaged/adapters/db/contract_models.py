@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from triaged.adapters.db.models import Base
+from triaged.adapters.db.models import NUMBERED, Base
 from triaged.domain.credentials import ROWS
 
 
@@ -78,6 +78,7 @@ class PurchaseOrder(Base):
             postgresql_where=text("state = 'accepted'"),
         ),
         Index("ix_purchase_order_po", "placed_by", "po_folded", "state"),
+        NUMBERED,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -109,6 +110,7 @@ class Contract(Base):
         CheckConstraint("state IN ('active','cancelled','expired')", name="state"),
         CheckConstraint("licences > 0", name="licences"),
         Index("ix_contract_group", "customer_id", "site"),
+        NUMBERED,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -162,6 +164,7 @@ class Invitation(Base):
             sqlite_where=text("state IN ('owed','sent')"),
             postgresql_where=text("state IN ('owed','sent')"),
         ),
+        NUMBERED,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -202,6 +205,7 @@ class SignInCode(Base):
     """A one-time code: 6 digits by HMAC of this row under the installation's key, so that none is stored."""
 
     __tablename__ = "sign_in_code"
+    __table_args__ = (NUMBERED,)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     nonce: Mapped[str] = mapped_column(String(32))

@@ -61,6 +61,11 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {datetime: UtcDateTime, dict[str, Any]: JSON, str: Text, date: Date}
 
 
+# A row's number is told outside (Message-IDs, ORD-000012, links): it is never given twice, and a restored backup can
+# leave room for the numbers that it does not know of (installation.leave_room). PostgreSQL has sequences for it.
+NUMBERED = {"sqlite_autoincrement": True}
+
+
 class Cursor(Base):
     """How far a mailbox was read: (UIDVALIDITY, last UID), moved in the transaction that stores the mails."""
 
@@ -87,6 +92,7 @@ class MessageRow(Base):
             postgresql_where=text("NOT announced AND decision IS NOT NULL"),
         ),
         CheckConstraint("state IN ('received','decided','quarantined','dropped','erased')", name="state"),
+        NUMBERED,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -229,6 +235,7 @@ class Ticket(Base):
     __table_args__ = (
         CheckConstraint("state IN ('review','open','waiting','resolved','closed')", name="state"),
         Index("ix_ticket_state", "state", "region"),
+        NUMBERED,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -269,6 +276,7 @@ class Event(Base):
     """Append-only: who did what to a ticket, when and why, under which policy."""
 
     __tablename__ = "event"
+    __table_args__ = (NUMBERED,)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), index=True)
@@ -291,6 +299,7 @@ class Outbox(Base):
         Index("ix_outbox_braked", "braked", "created_at", "recipient"),  # how many the brakes have let through
         Index("ix_outbox_lease_owner", "lease_owner"),  # what a dead owner held
         CheckConstraint("state IN ('queued','sending','sent','uncertain','failed','held','withdrawn')", name="state"),
+        NUMBERED,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
