@@ -1,4 +1,5 @@
-"""A TCP proxy that records both ways with times, so that tests watch the wire, and cuts or stalls it as told."""
+"""A TCP proxy that records both ways with times, so that tests watch the wire, and cuts, stalls, slows, half-closes,
+corrupts or refuses it as told."""
 
 import asyncio
 import contextlib
@@ -20,69 +21,139 @@ class Chunk:
 
 
 class Wire:
-    """Point the client at `port`. Knobs: `cut_after` bytes from the server (per connection); `cut_on` a pattern in what
-    the client sends, which is let through first where `let_through`; `stall()`, `heal()`, `cut()`."""
+    """Point the client at `port`. Knobs, which may be changed at any time; positions count from 0 in each connection:
+
+    `cut_after` bytes from the server, `cut_after_sent` bytes from the client: so many pass, then both ends are closed;
+    `cut_on` a pattern in what the client sends, which is let through first where `let_through`;
+    `corrupt_at`, `corrupt_sent_at`: that byte from the server, from the client, arrives with all its bits turned;
+    `delay` seconds before anything passes; `dribble` (bytes at once, seconds between), both ways;
+    `stall()`, `refuse()` and `heal()`, `half_close()`, `cut()`."""
 
     host = "127.0.0.1"
 
-    def __init__(self, port: int, cut_after: int | None = None) -> None:
+    def __init__(self, port: int, cut_after: int | None = None, cut_after_sent: int | None = None) -> None:
         self.chunks: list[Chunk] = []
         self.connections = 0
         self.cut_after = cut_after
+        self.cut_after_sent = cut_after_sent
         self.cut_on: bytes | None = None
         self.let_through = False
+        self.corrupt_at: int | None = None
+        self.corrupt_sent_at: int | None = None
+        self.delay = 0.0
+        self.dribble: tuple[int, float] | None = None
         self._target = port
         self._pairs: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
         self._loop = loops.Loop()
         self._open = asyncio.Event()
         self._open.set()
-        self.port: int = self._loop.run(self._start())
+        self.port = 0
+        self.port = self._loop.run(self._start())
 
     async def _start(self) -> int:
-        self._server = await asyncio.start_server(self._serve, self.host, 0)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
-        server_reader, server_writer = await asyncio.open_connection(self.host, self._target)
-        self._pairs.append((writer, server_writer))
+        try:
+            server_reader, server_writer = await asyncio.open_connection(self.host, self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        pair = (writer, server_writer)
+        self._pairs.append(pair)
         try:
             await asyncio.gather(
-                self._pump(reader, server_writer, number, sent=True),
-                self._pump(server_reader, writer, number, sent=False),
+                self._pump(reader, server_writer, number, pair, sent=True),
+                self._pump(server_reader, writer, number, pair, sent=False),
             )
         finally:
+            self._pairs.remove(pair)
             writer.close()
             server_writer.close()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, *, sent: bool
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        number: int,
+        pair: tuple[asyncio.StreamWriter, asyncio.StreamWriter],
+        *,
+        sent: bool,
     ) -> None:
-        left = None if sent else self.cut_after
-        with contextlib.suppress(ConnectionError):
+        passed = 0
+        with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                await asyncio.sleep(self.delay)
                 await self._open.wait()
-                data = data if left is None else data[:left]
+                last = self.cut_after_sent if sent else self.cut_after
+                data = self._corrupted(data, passed, sent)[: None if last is None else max(0, last - passed)]
+                passed += len(data)
                 self.chunks.append(Chunk(time.monotonic(), sent, number, data))
                 fatal = sent and self.cut_on and re.search(self.cut_on, data)
                 if not fatal or self.let_through:
-                    writer.write(data)
-                    await writer.drain()
+                    await self._write(writer, data)
                 if fatal:
                     await self._cut(server=not self.let_through)
-                    break
-                if left is not None and (left := left - len(data)) <= 0:
-                    break
-        writer.close()
+                    return
+                if last is not None and passed >= last:
+                    for end in pair:  # what has passed arrives, then the end
+                        end.close()
+                    return
+            await self._open.wait()
+            writer.write_eof()
+
+    def _corrupted(self, data: bytes, passed: int, sent: bool) -> bytes:
+        at = self.corrupt_sent_at if sent else self.corrupt_at
+        if at is None or not passed <= at < passed + len(data):
+            return data
+        changed = bytearray(data)
+        changed[at - passed] ^= 0xFF
+        return bytes(changed)
+
+    async def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        while data:
+            size, pause = self.dribble or (len(data), 0.0)
+            writer.write(data[:size])
+            await writer.drain()
+            data = data[size:]
+            if data:
+                await asyncio.sleep(pause)
+                await self._open.wait()
 
     def stall(self) -> None:
         """From now on nothing passes, and nothing is closed: a black hole."""
         self._loop.loop.call_soon_threadsafe(self._open.clear)
 
     def heal(self) -> None:
-        self._loop.loop.call_soon_threadsafe(self._open.set)
+        """Everything passes again, and connections are taken."""
+        self._loop.run(self._heal())
+
+    async def _heal(self) -> None:
+        self._open.set()
+        if not self._server.is_serving():
+            await self._start()
+
+    def refuse(self) -> None:
+        """From now on nobody listens here; what is open stays."""
+
+        async def close() -> None:
+            self._server.close()
+
+        self._loop.run(close())
+
+    def half_close(self, *, sent: bool) -> None:
+        """End one way of every connection: the client's to the server (`sent`), or the server's to the client."""
+
+        async def end() -> None:
+            for client, behind in self._pairs:
+                with contextlib.suppress(OSError, RuntimeError):
+                    (behind if sent else client).write_eof()
+
+        self._loop.run(end())
 
     def cut(self) -> None:
         """Close every connection now."""
@@ -97,11 +168,11 @@ class Wire:
 
     def said(self, *, sent: bool = True) -> bytes:
         """Everything that passed one way."""
-        return b"".join(chunk.data for chunk in self.chunks if chunk.sent is sent)
+        return b"".join(chunk.data for chunk in list(self.chunks) if chunk.sent is sent)
 
     def times(self, pattern: bytes, *, sent: bool = True) -> list[float]:
         """When chunks that match the pattern passed."""
-        return [chunk.at for chunk in self.chunks if chunk.sent is sent and re.search(pattern, chunk.data)]
+        return [chunk.at for chunk in list(self.chunks) if chunk.sent is sent and re.search(pattern, chunk.data)]
 
     def stop(self) -> None:
         async def close() -> None:
