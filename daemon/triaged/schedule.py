@@ -1,5 +1,5 @@
-"""What runs when: a thread per mailbox, one that decides, one that delivers, all on the monotonic clock; and
-APScheduler, whose only door this is, for what is due by the clock on the wall (DESIGN §3 says why).
+"""What runs when: a thread per mailbox, one that decides, one that delivers, all on the monotonic clock; and jobs that
+are due by the clock on the wall, once over all hosts.
 
 Stages wake each other by events and look again by themselves as a backstop. A job that raises is logged and runs
 again when it is next due: nothing but the process's end stops the others.
@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -19,18 +20,17 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from triaged import app as composition
 from triaged import log
 from triaged.adapters import runlock, smtp
 from triaged.adapters.db import hosts
 from triaged.app import App
 from triaged.domain.errors import PermanentError, TransientError
-from triaged.workflows import contracting, decide, deliver, directory_refresh, intake, upkeep
+from triaged.workflows import contracting, decide, deliver, directory_refresh, intake, jobs, upkeep
 
 _BACKSTOP = 5.0  # seconds after which an idle stage looks again by itself
 _BEAT = 5.0
+_TAKEOVER = 15.0  # seconds between two looks at who died
 _PATIENCE = 40.0  # a stop gives mails under way 30 s, and everybody else the rest
 _RETRY = 5.0  # after trouble with the database
 
@@ -104,14 +104,17 @@ def serve(daemon: Daemon) -> None:
     scheduler = _scheduler(daemon)
     for thread in threads:
         thread.start()
-    scheduler.start()
     log.event("started", owner=daemon.owner, mailboxes=len(app.settings.mailboxes), database=app.database.dialect)
+    look = 0.0
     while not daemon.stop.wait(_BEAT):
         _guarded("heartbeat", lambda: _beat(daemon))
+        _guarded("jobs", scheduler.turn)
+        if time.monotonic() >= look:
+            look = time.monotonic() + _TAKEOVER
+            _guarded("takeover", lambda: _take_over(daemon))
     log.event("stopping")
     daemon.mail_came.set()
     daemon.mail_owed.set()
-    scheduler.shutdown(wait=False)
     for thread in threads:
         thread.join(_PATIENCE)
     late = [thread.name for thread in threads if thread.is_alive()]
@@ -131,8 +134,8 @@ def _start(daemon: Daemon) -> None:
     with app.database.write() as session:
         if exclusive:
             hosts.only(session, daemon.owner)
-        alive = hosts.alive(session, _now())
-    upkeep.bury_the_dead(app.database, daemon.owner, _now())
+        alive = hosts.alive(session)
+    upkeep.bury_the_dead(app.database, daemon.owner)
     deliver.recover(app.database, {*alive, daemon.owner}, _now, seals=app.seals)
     decide.announce_again(composition.office(app, daemon.owner))
     if app.settings.directory.accounts or app.settings.directory.partners:
@@ -185,36 +188,34 @@ def _pause(next_due: datetime | None) -> float:
     return min(_BACKSTOP, max(0.1, (next_due - _now()).total_seconds())) if next_due else _BACKSTOP
 
 
-def _scheduler(daemon: Daemon) -> BackgroundScheduler:
-    """Times by the wall clock, in UTC; jobs that were missed run once, never twice at a time."""
-    app, scheduler = (
-        daemon.app,
-        BackgroundScheduler(
-            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        ),
-    )
+def _scheduler(daemon: Daemon) -> jobs.Jobs:
+    """What is due by the clock on the wall, once over all hosts; missed runs are made up for once."""
+    app, found = daemon.app, list[jobs.Job]()
 
     def every(period: timedelta, name: str, job: Callable[[], object]) -> None:
-        scheduler.add_job(lambda: _guarded(name, job), "interval", seconds=period.total_seconds(), id=name)
+        found.append(jobs.every(period, name, job))
+
+    def nightly(hour: int, name: str, job: Callable[[], object]) -> None:
+        """`hour` in UTC."""
+        found.append(jobs.nightly(hour, name, job))
 
     directory = app.settings.directory
     if directory.accounts or directory.partners:
         every(
             directory.every, "directory", lambda: directory_refresh.refresh(app.database, directory, app.rules, _now())
         )
-    every(timedelta(seconds=15), "takeover", lambda: _take_over(daemon))
     values = app.settings
     every(timedelta(minutes=5), "calendar", lambda: contracting.keep_calendar(app.database, values.catalogue, _now()))
     every(timedelta(hours=6), "retention", lambda: upkeep.purge(app.database, values.mailboxes, values.policy, _now()))
-    return scheduler
+    return jobs.Jobs(app.database, daemon.owner, found, _guarded)
 
 
 def _take_over(daemon: Daemon) -> None:
     """What other hosts held when they died."""
     database = daemon.app.database
-    upkeep.bury_the_dead(database, daemon.owner, _now())
+    upkeep.bury_the_dead(database, daemon.owner)
     with database.read() as session:
-        alive = hosts.alive(session, _now())
+        alive = hosts.alive(session)
     deliver.recover(database, {*alive, daemon.owner}, _now, seals=daemon.app.seals)
 
 
@@ -233,7 +234,7 @@ def _guarded(name: str, job: Callable[[], object]) -> bool:
 
 def _beat(daemon: Daemon) -> None:
     with daemon.app.database.write() as session:
-        hosts.beat(session, daemon.owner, socket.gethostname(), os.getpid(), _now(), _plain(daemon.progress))
+        hosts.beat(session, daemon.owner, socket.gethostname(), os.getpid(), _plain(daemon.progress))
 
 
 def _leave(daemon: Daemon) -> None:

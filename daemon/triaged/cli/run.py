@@ -1,6 +1,5 @@
 """`triaged demo | run | check | status`."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -72,7 +71,7 @@ def status(cli: "Cli", as_json: bool) -> None:
     from triaged.adapters import terminal
     from triaged.workflows import overview
 
-    seen = overview.overview(cli.database, cli.settings, datetime.now(UTC))
+    seen = overview.overview(cli.database, cli.settings)
     if as_json:
         print_json(seen.document())
     else:

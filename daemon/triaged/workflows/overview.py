@@ -1,7 +1,6 @@
 """`status`: one screen that says whether a person must do something."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from triaged.adapters.db import casebook, contracts, engine, hosts, invitations, ledger, orders, outbox, tickets
@@ -28,10 +27,10 @@ class Overview:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def overview(database: engine.Database, settings: Settings, now: datetime) -> Overview:
+def overview(database: engine.Database, settings: Settings) -> Overview:
     """Read everything in one go."""
     with database.read() as session:
-        alive = hosts.alive(session, now)
+        alive = hosts.alive(session)
         daemons = tuple(
             {"host": h.name, "pid": h.pid, "since": h.started_at, "alive": h.id in alive, "progress": h.status}
             for h in hosts.listed(session)

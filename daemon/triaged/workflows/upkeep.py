@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from triaged import log
-from triaged.adapters.db import casebook, engine, hosts
+from triaged.adapters.db import casebook, engine, hosts, leases
 from triaged.domain.policy import Policy
 from triaged.settings import Mailbox
 
@@ -20,13 +20,14 @@ class Buried:
     freed: int
 
 
-def bury_the_dead(database: engine.Database, owner: str, now: datetime) -> Buried:
-    """Free the mails that dead daemons had claimed for deciding; `owner` is us and lives."""
+def bury_the_dead(database: engine.Database, owner: str) -> Buried:
+    """Free the mails that dead daemons had claimed for deciding, and their leases; `owner` is us and lives."""
     with database.write() as session:
-        dead = hosts.bury(session, now)
-        freed = casebook.orphaned(session, {*hosts.alive(session, now), owner})
-    if dead or freed:
-        log.warning("took over", hosts=",".join(dead) or None, mails=freed)
+        dead = hosts.bury(session)
+        alive = {*hosts.alive(session), owner}
+        freed, left = casebook.orphaned(session, alive), leases.orphaned(session, alive)
+    if dead or freed or left:
+        log.warning("took over", hosts=",".join(dead) or None, mails=freed, leases=",".join(left) or None)
     return Buried(dead, freed)
 
 

@@ -1,23 +1,30 @@
-"""Which daemons live: each beats every few seconds, and whoever is silent for too long is dead (DESIGN §4.3)."""
+"""Which daemons live: each beats every few seconds by the database's clock, and whoever is silent for too long is dead
+(DESIGN §4.3)."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
+from triaged.adapters.db import clock
 from triaged.adapters.db.models import Host
 
 SILENCE = timedelta(seconds=30)
 
 
-def beat(session: Session, owner: str, name: str, pid: int, now: datetime, status: dict[str, Any]) -> None:
-    """I live; `status` is what `triaged status` shows of me."""
-    row = session.get(Host, owner)
-    if row is None:
-        session.add(Host(id=owner, name=name, pid=pid, started_at=now, beat_at=now, status=status))
-    else:
-        row.beat_at, row.status = now, status
+def beat(session: Session, owner: str, name: str, pid: int, status: dict[str, Any]) -> bool:
+    """I live; `status` is what `triaged status` shows of me. False when there was no row of mine: I am new, or was
+    taken for dead."""
+    at = clock.moment(session)
+    statement = sqlalchemy.update(Host).where(Host.id == owner).values(beat_at=at, status=status).returning(Host.id)
+    if session.scalar(statement, execution_options={"synchronize_session": False}) is not None:
+        return True
+    session.execute(
+        sqlalchemy.insert(Host).values(id=owner, name=name, pid=pid, started_at=at, beat_at=at, status=status)
+    )
+    return False
 
 
 def leave(session: Session, owner: str) -> None:
@@ -25,16 +32,22 @@ def leave(session: Session, owner: str) -> None:
     session.execute(sqlalchemy.delete(Host).where(Host.id == owner))
 
 
-def alive(session: Session, now: datetime) -> frozenset[str]:
+def alive(session: Session) -> frozenset[str]:
     """Owners with a heartbeat."""
-    return frozenset(session.scalars(sqlalchemy.select(Host.id).where(Host.beat_at > now - SILENCE)))
+    return frozenset(session.scalars(sqlalchemy.select(Host.id).where(_lives(session))))
 
 
-def bury(session: Session, now: datetime) -> tuple[str, ...]:
+def bury(session: Session) -> tuple[str, ...]:
     """Forget the dead and name them."""
-    dead = tuple(session.scalars(sqlalchemy.select(Host.id).where(Host.beat_at <= now - SILENCE)))
-    session.execute(sqlalchemy.delete(Host).where(Host.id.in_(dead)))
-    return dead
+    statement = sqlalchemy.delete(Host).where(sqlalchemy.not_(_lives(session))).returning(Host.id)
+    return tuple(session.scalars(statement, execution_options={"synchronize_session": False}))
+
+
+def _lives(session: Session) -> ColumnElement[bool]:
+    """A beat that lies ahead of the clock is one from before it was set back: its host must beat again."""
+    return sqlalchemy.and_(
+        Host.beat_at > clock.moment(session, -SILENCE), Host.beat_at < clock.moment(session, SILENCE)
+    )
 
 
 def listed(session: Session) -> list[Host]:
