@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from triaged.selftest import loops
@@ -27,7 +28,8 @@ class Wire:
     `cut_on` a pattern in what the client sends, which is let through first where `let_through`;
     `corrupt_at`, `corrupt_sent_at`: that byte from the server, from the client, arrives with all its bits turned;
     `delay` seconds before anything passes; `dribble` (bytes at once, seconds between), both ways;
-    `stall()`, `refuse()` and `heal()`, `half_close()`, `cut()`."""
+    `watch` is asked of every chunk before it passes: True cuts every connection instead; nothing passes meanwhile;
+    `recording` keeps chunks; `stall()`, `refuse()` and `heal()`, `half_close()`, `cut()`."""
 
     host = "127.0.0.1"
 
@@ -42,6 +44,8 @@ class Wire:
         self.corrupt_sent_at: int | None = None
         self.delay = 0.0
         self.dribble: tuple[int, float] | None = None
+        self.watch: Callable[[Chunk], bool] | None = None
+        self.recording = True
         self._target = port
         self._pairs: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
         self._loop = loops.Loop()
@@ -92,7 +96,12 @@ class Wire:
                 last = self.cut_after_sent if sent else self.cut_after
                 data = self._corrupted(data, passed, sent)[: None if last is None else max(0, last - passed)]
                 passed += len(data)
-                self.chunks.append(Chunk(time.monotonic(), sent, number, data))
+                chunk = Chunk(time.monotonic(), sent, number, data)
+                if self.recording:
+                    self.chunks.append(chunk)
+                if self.watch and self.watch(chunk):
+                    await self._cut()
+                    return
                 fatal = sent and self.cut_on and re.search(self.cut_on, data)
                 if not fatal or self.let_through:
                     await self._write(writer, data)
