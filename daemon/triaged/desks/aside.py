@@ -5,7 +5,7 @@ from dataclasses import replace
 from triaged.desks import answers, triage
 from triaged.desks.case import Case
 from triaged.domain.decision import Decision, Reason, Step, Verdict
-from triaged.domain.message import Nature
+from triaged.domain.message import Nature, ReportKind
 from triaged.domain.notices import Notice
 
 
@@ -25,9 +25,10 @@ def set_aside(one: Case, *, registered: bool) -> Decision | None:
         case Nature.OWN:
             return _quiet(one, Verdict.IGNORE, Reason.OWN_MAIL, Step("recognise", "written by ourselves"))
         case Nature.DELIVERY_REPORT:
-            displayed = message.report is not None and message.report.action == "displayed"
-            verdict = Verdict.IGNORE if displayed else Verdict.BOUNCE
-            return _quiet(one, verdict, Reason.DELIVERY_REPORT, Step("recognise", "a delivery report"))
+            receipt = message.report is not None and message.report.kind is ReportKind.DISPOSITION
+            verdict = Verdict.IGNORE if receipt else Verdict.BOUNCE
+            told = "a read receipt" if receipt else "a delivery report"
+            return _quiet(one, verdict, Reason.DELIVERY_REPORT, Step("recognise", told))
         case Nature.AUTO_REPLY:
             return _quiet(one, Verdict.IGNORE, Reason.AUTO_REPLY, Step("recognise", "an automatic reply"))
         case Nature.MACHINE if not registered:

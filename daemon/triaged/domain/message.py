@@ -133,15 +133,36 @@ class Message:
         return "\n".join(passage.text for passage in self.new)
 
 
+class ReportKind(StrEnum):
+    """What a report is about."""
+
+    DELIVERY = "delivery"  # whether a mail arrived (RFC 3464, or in free text)
+    DISPOSITION = "disposition"  # what a reader did with it (MDN, RFC 8098)
+    OTHER = "other"  # a complaint, an aggregate: about mails, but not about their delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a mail for one recipient; `recipients` are its names in the report: as we wrote it, and where it
+    ended. `action` is failed, delayed, delivered, relayed, expanded or empty."""
+
+    action: str = ""
+    status: str = ""
+    recipients: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a delivery report says (RFC 3464 where it is one): `action` is failed, delayed, delivered, relayed,
-    expanded, displayed (MDN) or empty; `original_message_id` and `recipient` are empty when it does not say."""
+    expanded, displayed (MDN) or empty; `original_message_id` and `recipient` are empty when it does not say. Of several
+    recipients these are the worst one's; `fates` has them all."""
 
     action: str = ""
     recipient: str = ""
     original_message_id: str = ""
     status: str = ""
+    kind: ReportKind = ReportKind.DELIVERY
+    fates: tuple[Fate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

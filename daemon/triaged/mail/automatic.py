@@ -109,7 +109,7 @@ def nature(message: Message, house: House) -> Nature:
     """What kind of sender wrote. Uses fields, subject, report, sender and Message-ID; never the text."""
     if _is_own(message, house):
         return Nature.OWN
-    if _is_report(message):
+    if _is_report(message, house.domain):
         return Nature.DELIVERY_REPORT
     if _is_auto_reply(message, house):
         return Nature.AUTO_REPLY
@@ -151,9 +151,11 @@ def _is_own(message: Message, house: House) -> bool:
 # --- reports ----------------------------------------------------------------------------------------------------
 
 
-def _is_report(message: Message) -> bool:
+def _is_report(message: Message, domain: str = "") -> bool:
     """A DSN, MDN or other report by its type (RFC 6522), or a bounce without one by the strong hint: a daemon's
-    address together with a bounce's subject or a null return path. Measured: no customer's mail among 1,774."""
+    address, or our own return path as addressee, together with a bounce's subject, or a daemon's with a null return
+    path. Measured: no customer's mail among 1,774."""
+    bounced = _BOUNCE.search(_folded(message.subject)) is not None
     content_type = _first(message, "content-type").lower()
     return (
         message.report is not None
@@ -161,7 +163,8 @@ def _is_report(message: Message) -> bool:
         or _has(message, "x-failed-recipients")
         or _first(message, "content-class").lower().endswith((":mdn", ":dsn"))
         or _AGGREGATE_REPORT.search(_folded(message.subject)) is not None
-        or (_is_daemon(message) and (_null_path(message) or _BOUNCE.search(_folded(message.subject)) is not None))
+        or (_is_daemon(message) and (_null_path(message) or bounced))
+        or (bounced and bool(domain) and threads.came_by_return_path(message, domain))
     )
 
 

@@ -1,4 +1,5 @@
-"""What ties mails together: our keyed Message-IDs (proof), the number in a subject (a hint), the log line's id.
+"""What ties mails together: our keyed Message-IDs and return paths (proof), the number in a subject (a hint), the log
+line's id.
 
 A Message-ID of ours carries its ticket and an HMAC of it under the installation's key, so a reply is bound to a mail
 that we really sent: whoever guesses a ticket's number proves nothing (INTERFACE §4 "Reply", DESIGN §5).
@@ -17,8 +18,28 @@ _ROUNDS = 6
 _MAC_LENGTH = 16  # hex digits
 _NO_TICKET = "x"
 _CONSIDERED = 64  # ids of one mail that are tried, the newest: a forged field must not buy a million HMACs
+_RETURNED = "return-path"  # purpose of the return path's MAC
+_LOCAL_PART = 64  # octets (RFC 5321 §4.5.3.1.1)
 
 _OUR_FORM = re.compile(r"<((?:[a-z][a-z0-9]*-\d{1,18}|x)\.[a-z0-9._-]{1,80})\.([0-9a-f]{16})@([a-z0-9.-]{1,253})>")
+_RETURN_PATH = re.compile(r"(?<![a-z0-9._+-])bounce\+([a-z0-9._-]{3,64})\.([0-9a-f]{16})@([a-z0-9.-]{1,253})")
+# Where servers write to whom the envelope was addressed; `received` says it in its `for` clause.
+_ENVELOPE_FIELDS = frozenset(
+    {
+        "to",
+        "delivered-to",
+        "x-delivered-to",
+        "x-original-to",
+        "envelope-to",
+        "x-envelope-to",
+        "x-rcpt-to",
+        "x-forwarded-to",
+        "x-original-recipient",
+        "apparently-to",
+        "resent-to",
+        "received",
+    }
+)
 _NUMBER = re.compile(r"\[([A-Za-z][A-Za-z0-9]{0,9}-\d{1,18})\]")
 
 
@@ -65,6 +86,52 @@ def is_ours(message_id: str, domain: str, key: bytes) -> bool:
     return _proved(message_id, domain, key) is not None
 
 
+def return_path(message_id: str, domain: str, key: bytes) -> str:
+    """`bounce+eu-000123.7q3kx2m8.1.MAC@domain`: the envelope sender of the mail with this Message-ID of ours, so that a
+    bounce names its mail whatever it quotes (VERP). Its MAC is another than the Message-ID's, because that one stands
+    in the References of everybody in the thread. Empty where it would be longer than SMTP allows."""
+    form = _OUR_FORM.fullmatch(message_id)
+    if form is None:
+        return ""
+    local = f"bounce+{form[1]}.{_mac(form[1], domain, key, _RETURNED)}"
+    return f"{local}@{domain.lower()}" if len(local) <= _LOCAL_PART else ""
+
+
+def is_return_path(address: str, domain: str) -> bool:
+    """Has it the form of our keyed return path?"""
+    form = _RETURN_PATH.fullmatch(address)
+    return form is not None and form[3] == domain.lower()
+
+
+def came_by_return_path(message: Message, domain: str) -> bool:
+    """Was the mail sent to a return path of our form? Anybody can write such a one: `returned` proves it."""
+    return next(_return_paths(message, domain), None) is not None
+
+
+def returned(message: Message, domain: str, key: bytes) -> str:
+    """The Message-ID of our mail whose keyed return path this mail came by; empty where none is proved. Two different
+    proofs say nothing."""
+    stems = {stem for stem, mac in _return_paths(message, domain) if _right(mac, _mac(stem, domain, key, _RETURNED))}
+    if len(stems) != 1:
+        return ""
+    stem = stems.pop()
+    return f"<{stem}.{_mac(stem, domain, key)}@{domain.lower()}>"
+
+
+def _return_paths(message: Message, domain: str) -> Iterator[tuple[str, str]]:
+    """Stem and MAC of every address of the form where servers write the envelope's recipient."""
+    considered = 0
+    for name, value in message.fields:
+        if name not in _ENVELOPE_FIELDS:
+            continue
+        for form in _RETURN_PATH.finditer(value.lower()):
+            if form[3] == domain.lower():
+                yield form[1], form[2]
+                considered += 1
+                if considered == _CONSIDERED:
+                    return
+
+
 def looks_ours(message_id: str, domain: str) -> bool:
     """Has it our domain and our form? Anybody can write such a one: good enough only to ignore a mail."""
     form = _OUR_FORM.fullmatch(message_id.strip().lower())
@@ -97,8 +164,12 @@ def _proved(message_id: str, domain: str, key: bytes) -> str | None:
     form = _OUR_FORM.fullmatch(message_id.strip().lower())
     if form is None or form[3] != domain.lower():
         return None
-    return form[1] if hmac.compare_digest(form[2], _mac(form[1], domain, key)) else None
+    return form[1] if _right(form[2], _mac(form[1], domain, key)) else None
 
 
-def _mac(stem: str, domain: str, key: bytes) -> str:
-    return hmac.digest(key, f"message-id {stem}@{domain.lower()}".encode(), "sha256").hex()[:_MAC_LENGTH]
+def _right(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given, wanted)
+
+
+def _mac(stem: str, domain: str, key: bytes, purpose: str = "message-id") -> str:
+    return hmac.digest(key, f"{purpose} {stem}@{domain.lower()}".encode(), "sha256").hex()[:_MAC_LENGTH]
