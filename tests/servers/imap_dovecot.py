@@ -146,6 +146,12 @@ class Dovecot:
             for made in (path, path.parent):
                 os.chown(made, self._owner.pw_uid, self._owner.pw_gid)
 
+    def empty(self, mailbox: accounts.Mailbox) -> None:
+        """The mailbox as on its first day."""
+        shutil.rmtree(self._maildir(mailbox.username))
+        for folder in ("new", "cur", "tmp"):
+            self._make(self._maildir(mailbox.username) / folder)
+
     def deliver(self, mailbox: accounts.Mailbox, *mails: bytes, at: datetime | None = None) -> None:
         """Put mails into INBOX; `at` is their INTERNALDATE."""
         maildir = self._maildir(mailbox.username)

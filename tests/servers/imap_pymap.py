@@ -71,6 +71,14 @@ class Pymap:
         await identity.set(UserMetadata(self._config, user, password="secret"))
         self._config.set_cache[user] = (MailboxSet(), FilterSet())
 
+    def empty(self, mailbox: accounts.Mailbox) -> None:
+        """The mailbox as on its first day."""
+
+        async def forget() -> None:
+            self._config.set_cache[mailbox.username] = (MailboxSet(), FilterSet())
+
+        self._loop.run(forget())
+
     def deliver(self, mailbox: accounts.Mailbox, *mails: bytes, at: datetime | None = None) -> None:
         """Put mails into INBOX; `at` is their INTERNALDATE."""
         self._loop.run(self._deliver(mailbox.username, mails, at))
