@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -221,12 +221,26 @@ class Connection:
             self._keywords = _keeps_keywords(answer.get(b"PERMANENTFLAGS", ()))
             return Selected(int(answer[b"UIDVALIDITY"]), answer.get(b"UIDNEXT"), self._keywords)
 
-    def uids(self, first: int, last: int | None) -> tuple[int, ...]:
-        """UIDs that exist from `first` to `last` (None: the end), ascending.
+    def examine(self, folder: str) -> Selected | None:
+        """EXAMINE a configured folder: whatever follows changes nothing in it. None where there is no such folder."""
+        with self._command("EXAMINE", self._deadlines.short):
+            if not self._client.folder_exists(folder):
+                return None
+            try:
+                answer = self._client.select_folder(folder, readonly=True)
+            except exceptions.IMAPClientError as error:
+                raise PermanentError(
+                    f"{self._place()}: folder {folder!r} cannot be opened ({_refusal(error)})"
+                ) from error
+            return Selected(int(answer[b"UIDVALIDITY"]), answer.get(b"UIDNEXT"), False)
+
+    def uids(self, first: int, last: int | None, since: date | None = None) -> tuple[int, ...]:
+        """UIDs that exist from `first` to `last` (None: the end), ascending; `since`: of mails that arrived on that day
+        or later, by the server's calendar.
 
         `n:*` answers with the last mail even where its UID is lower, so everything is filtered."""
         with self._command("SEARCH", self._deadlines.long):
-            found = self._client.search(["UID", f"{first}:{last or '*'}"])
+            found = self._client.search(["UID", f"{first}:{last or '*'}", *(["SINCE", since] if since else [])])
         return tuple(sorted(uid for uid in set(found) if first <= uid <= (last or uid)))
 
     def listing(self, uids: Sequence[int]) -> tuple[Listed, ...]:

@@ -38,6 +38,7 @@ _COMMANDS = {
     "run": ("run", "run", "The daemon; --once drains the mailboxes, answers and exits"),
     "web": ("web", "web", "The pages behind invitation links, until SIGTERM"),
     "check": ("run", "check", "Try configuration, database, servers and templates; one line each"),
+    "audit": ("audit", "audit", "Prove that nothing was lost: servers, ledger, decisions, queue; name what differs"),
     "status": ("run", "status", "One screen: mailboxes, tickets, what we owe, what needs a person"),
     "explain": ("explain", "explain", "The whole decision on one mail file; nothing stored, nothing sent"),
     "message": ("message", "message", "The ledger of mails received"),
