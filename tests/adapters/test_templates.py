@@ -284,7 +284,7 @@ def test_the_unreadable_mail_s_subject_is_never_repeated() -> None:
 
 
 @pytest.mark.parametrize("locale", LABELS)
-@pytest.mark.parametrize("name", set(NoticeName) - {NoticeName.PRIORITY_ALERT})
+@pytest.mark.parametrize("name", sorted(set(NoticeName) - {NoticeName.PRIORITY_ALERT}))
 def test_no_partner_reads_the_account_s_name_its_id_or_its_licences(locale: str, name: NoticeName) -> None:
     told = str(RENDERER.render(name, locale, SECRETS))
     for secret in ("Secretaccount", "60099999999", "98765", "98 765", "98,765", "98.765", "98\u202f765"):
