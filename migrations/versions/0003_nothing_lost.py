@@ -21,6 +21,7 @@ _NUMBERED = (
     "contract",
     "invitation",
     "sign_in_code",
+    "estate_entry",
 )
 
 
@@ -58,6 +59,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("report_id", sa.Integer(), nullable=True))
         batch_op.create_foreign_key(batch_op.f("fk_outbox_report_id_message"), "message", ["report_id"], ["id"])
     _number_rows({"sqlite_autoincrement": True})
+    op.drop_index("ix_message_message_id", "message")
+    op.create_index("ix_message_twin", "message", ["message_id", "content_hash"])
+    op.drop_index("ix_outbox_braked", "outbox")
+    passed = sa.text("braked AND state NOT IN ('held','withdrawn')")
+    for name, columns in (("passed", ["created_at", "recipient"]), ("passed_to", ["recipient", "created_at"])):
+        op.create_index(f"ix_outbox_{name}", "outbox", columns, sqlite_where=passed, postgresql_where=passed)
 
 
 def _number_rows(kept: dict[str, bool]) -> None:
@@ -70,6 +77,11 @@ def _number_rows(kept: dict[str, bool]) -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_outbox_passed_to", "outbox")
+    op.drop_index("ix_outbox_passed", "outbox")
+    op.create_index("ix_outbox_braked", "outbox", ["braked", "created_at", "recipient"])
+    op.drop_index("ix_message_twin", "message")
+    op.create_index("ix_message_message_id", "message", ["message_id"])
     _number_rows({})
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_outbox_report_id_message"), type_="foreignkey")

@@ -118,6 +118,7 @@ def decision(receipt: Mapping[str, Any], heading: str) -> None:
     """The way of one mail: sender → evidence → account → licences against the threshold → severity → mails."""
     rows: list[tuple[str, RenderableType]] = [
         ("sender", _sender(receipt["sender"])),
+        ("trust", Text(_plain(receipt.get("trust")))),
         ("evidence", _evidence(receipt["evidence"])),
         ("account", _account(receipt["account"])),
         ("licences", _licences(receipt)),
@@ -129,7 +130,7 @@ def decision(receipt: Mapping[str, Any], heading: str) -> None:
     ]
     opened = receipt["decision"] in ("ticket", "update")
     because = Text("\n".join(log.escape(step["finding"]) for step in receipt["steps"]))
-    kept = rows if opened else [rows[0], ("because", because), *rows[-2:]]
+    kept = rows if opened else [*rows[:2], ("because", because), *rows[-2:]]
     console().print(Panel(_grid(kept), title=Text(log.escape(heading), style="bold"), title_align="left"))
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from triaged.adapters.db import directory
 from triaged.adapters.db.engine import Session
 from triaged.adapters.db.tickets import TicketRecord
-from triaged.domain import entitlement, identification
+from triaged.domain import entitlement, identification, trust
 from triaged.domain.decision import Sender, Step
 from triaged.domain.directory import AccountRecord, Match, PartnerRecord
 from triaged.domain.identification import Identification
@@ -81,6 +81,17 @@ class Case:
         return Sender(sender.address, self.partner.name if self.partner else "", self.mail.authentication.passed)
 
     @property
+    def rung(self) -> trust.Rung:
+        """Where the mail stands on the ladder by what the directory knows of its sender."""
+        return rung(self.mail, self.partner)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What the mail names a customer by and the directory does not have."""
+        findings = self.customer.identification.findings
+        return tuple(dict.fromkeys(f.reference.value for f in findings if f.note == identification.UNKNOWN))
+
+    @property
     def service(self) -> str:
         return next((r.value for r in self.evidence if r.kind is ReferenceKind.SERVICE), "")
 
@@ -95,6 +106,17 @@ class Case:
         return ("super_admin",)
 
 
+def rung(mail: Mail, partner: PartnerRecord | None, party: bool = False) -> trust.Rung:
+    """Where a mail stands on the ladder; `party`: of a contract, by its exact address."""
+    sender = mail.message.sender
+    return trust.rung(
+        dirty=mail.message.dirty,
+        authenticated=mail.authentication.passed,
+        registered=partner is not None,
+        exact=party or (partner is not None and sender is not None and sender.address in partner.contacts),
+    )
+
+
 def look_up(mail: Mail, desk: Desk, session: Session) -> Case:
     """Read the evidence and ask the directory. Nothing is stored."""
     message, settings = mail.message, desk.settings
@@ -102,7 +124,8 @@ def look_up(mail: Mail, desk: Desk, session: Session) -> Case:
     sender = message.sender
     partner = directory.partner_of(session, sender.address, settings.policy.public_mail_domains) if sender else None
     customer = weigh(mail.evidence, partner, settings, session, mail.arrived)
-    region = customer.region or settings.policy.regions[_region_of(partner, mail.mailbox)]
+    told = customer.region if trusted and partner else None  # nobody else learns from a number that an account is there
+    region = told or settings.policy.regions[_region_of(partner, mail.mailbox)]
     return Case(
         mail=mail,
         desk=desk,

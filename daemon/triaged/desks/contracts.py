@@ -22,6 +22,7 @@ from triaged.domain.decision import Decision, Reason, Step, Verdict
 from triaged.domain.notices import ContractFacts, Notice, NoticeName
 from triaged.domain.order import Draft, Role
 from triaged.domain.request import Asked, Verb
+from triaged.domain.trust import Rung
 from triaged.mail import language, threads
 
 Work = Weighed | Granted | Refused
@@ -64,6 +65,20 @@ def consider(mail: Mail, desk: Desk, session: Session) -> Considered:
     """The decision on one mail; nothing is stored."""
     one = case.look_up(replace(mail, evidence=()), desk, session)
     standings = _standings(one, session)
+    considered = _considered(one, standings, session)
+    return replace(considered, decision=replace(considered.decision, trust=_rung(one, standings)))
+
+
+def rung(one: Case, session: Session) -> Rung:
+    """Where a mail stands on the ladder at this desk: whose address a contract holds is known here, too."""
+    return _rung(one, _standings(one, session))
+
+
+def _rung(one: Case, standings: tuple[Standing, ...]) -> Rung:
+    return case.rung(one.mail, one.partner, any(standing.exact for standing in standings))
+
+
+def _considered(one: Case, standings: tuple[Standing, ...], session: Session) -> Considered:
     known = one.partner is not None or bool(standings)
     put = aside.set_aside(one, registered=one.trusted and known)
     if put:

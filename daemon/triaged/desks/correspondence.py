@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from triaged.adapters import templates
-from triaged.adapters.db import outbox
+from triaged.adapters.db import brakes, outbox
 from triaged.adapters.db.engine import Session
 from triaged.domain.notices import Notice, NoticeName
 from triaged.mail import compose, threads
@@ -45,9 +45,9 @@ class Cause:
     """What made us owe the mails: a received mail (`m17`) or an associate's action (`e45`).
 
     `number` is the order or contract that an answer to the mail belongs to, where it is no ticket. `replies_to` and
-    `thread` are the partner's Message-IDs, and only `asker`, where it is named, is in that thread; `doubtful` marks
-    a mail for whose sender our border server does not vouch: the brakes count what answers it, not what an accepted
-    order's other parties hear."""
+    `thread` are the partner's Message-IDs, and only `asker`, where it is named, is in that thread. `vouched`: our
+    border server vouches for the sender. `braked` marks a mail whose answers the brakes count (nobody vouches for it,
+    or it says again what was said before), not what an accepted order's other parties hear."""
 
     key: str
     log_id: str
@@ -57,7 +57,8 @@ class Cause:
     thread: tuple[str, ...] = ()
     ticket_id: int | None = None
     message_id: int | None = None
-    doubtful: bool = False
+    vouched: bool = True
+    braked: bool = False
     number: str = ""
     contract_id: int | None = None
     asker: str = ""
@@ -93,7 +94,7 @@ def owe(
             rows.append(replace(row, due_at=rest.until, doubts=rest.doubts) if rest else row)
         titled.append(replace(full, subject=rows[-1].subject) if full.to else full)
     limits = post.settings.limits
-    outbox.put(session, rows, outbox.Limits(per_address=limits.answers_per_sender, in_all=limits.answers_per_hour))
+    outbox.put(session, rows, brakes.Limits(per_address=limits.answers_per_sender, in_all=limits.answers_per_hour))
     return tuple(titled)
 
 
@@ -101,14 +102,15 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
     facts, settings = notice.facts, post.settings
     message_id = threads.message_id(facts.ticket or cause.number, log_id.lower(), settings.service.domain, post.key)
     ours = notice.name in _OUR_OWN_THREAD or cause.asker not in ("", recipient)
+    wordless = not cause.vouched and notice.name is NoticeName.RECEIVED_FOR_REVIEW  # its Message-ID is its word, too
     letter = Letter(
         notice=notice,
         desk=cause.desk,
         recipient=recipient,
         message_id=message_id,
         reply_to=mailbox_of(settings, cause.desk, cause.mailbox, facts.region),
-        in_reply_to="" if ours else cause.replies_to,
-        references=() if ours else tuple(dict.fromkeys((*cause.thread, cause.replies_to))),
+        in_reply_to="" if ours or wordless else cause.replies_to,
+        references=() if ours or wordless else tuple(dict.fromkeys((*cause.thread, cause.replies_to))),
         automatic="auto-generated" if ours else "auto-replied",
     )
     outgoing = written(post, letter, now)
@@ -117,7 +119,7 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
         log_id=log_id,
         notice=notice.name.value,
         recipient=recipient,
-        envelope_from=outgoing.reply_to,
+        envelope_from=envelope_from(post, message_id, outgoing.reply_to),
         subject=outgoing.subject,
         message_id=message_id,
         body=None if notice.seal else compose.build(outgoing),
@@ -125,12 +127,20 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
         due_at=now,
         deadline=_deadline(notice, now),
         not_after=now + VALID_FOR if notice.name in _RECEIPTS else None,
-        braked=cause.doubtful and cause.asker in ("", recipient) and not notice.seal,
+        braked=cause.braked and cause.asker in ("", recipient) and not notice.seal,
         ticket_id=cause.ticket_id,
         contract_id=cause.contract_id,
         seal=notice.seal or None,
         source_message_id=cause.message_id,
     )
+
+
+def envelope_from(post: Post, message_id: str, mailbox: str) -> str:
+    """Where a bounce of this mail goes: its own keyed return path, or the mailbox that answers come to where no
+    `[bounce] mailbox` receives return paths."""
+    settings = post.settings
+    keyed = threads.return_path(message_id, settings.service.domain, post.key) if settings.bounce_mailbox else ""
+    return keyed or mailbox
 
 
 def _deadline(notice: Notice, now: datetime) -> datetime:

@@ -7,7 +7,7 @@ from datetime import datetime
 from triaged.adapters.db.contract_models import row_id
 from triaged.adapters.db.engine import Session
 from triaged.adapters.db.tickets import TicketRecord
-from triaged.desks import contracts, correspondence, support
+from triaged.desks import case, contracts, correspondence, returned, support
 from triaged.desks.case import Desk, Mail
 from triaged.desks.contracts import Considered
 from triaged.desks.correspondence import Cause
@@ -15,6 +15,7 @@ from triaged.desks.placing import Books
 from triaged.domain import references
 from triaged.domain.decision import Decision, Verdict
 from triaged.domain.notices import NoticeName
+from triaged.domain.trust import Rung
 from triaged.mail import mime, reader, senders
 from triaged.settings import Mailbox
 
@@ -31,11 +32,25 @@ def read_mail(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime, trunc
     return Mail(message, senders.authenticate(message, trust), arrived, mailbox, truncated, evidence)
 
 
+def read_heading(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime) -> Mail:
+    """Only who wrote and who vouches for him, for a mail of which nothing else can be read."""
+    mail = read_mail(raw[: mime.LIMITS.header], mailbox, desk, arrived, truncated=True)
+    return replace(mail, evidence=())
+
+
 def consider(mail: Mail, desk: Desk, session: Session) -> Considered:
     """The decision on one mail; nothing is stored."""
     if mail.mailbox.desk == "contracts":
-        return contracts.consider(mail, desk, session)
-    return Considered(support.consider(mail, desk, session))
+        considered = contracts.consider(mail, desk, session)
+    else:
+        considered = Considered(support.consider(mail, desk, session))
+    return replace(considered, decision=returned.explained(considered.decision, mail, desk, session))
+
+
+def rung(mail: Mail, desk: Desk, session: Session) -> Rung:
+    """Where a mail stands on the ladder of trust, where that is all that is asked (a duplicate)."""
+    one = case.look_up(replace(mail, evidence=()), desk, session)
+    return contracts.rung(one, session) if mail.mailbox.desk == "contracts" else one.rung
 
 
 def vouched(mail: Mail, ticket: TicketRecord, desk: Desk, session: Session) -> Considered:

@@ -19,6 +19,10 @@ from triaged.domain.references import Reference, ReferenceKind
 def consider(mail: Mail, desk: Desk, session: Session) -> Decision:
     """The decision on one mail; nothing is stored."""
     one = case.look_up(mail, desk, session)
+    return replace(_considered(one, session), trust=one.rung, unknown=one.unknown)
+
+
+def _considered(one: Case, session: Session) -> Decision:
     put = aside.set_aside(one, registered=one.trusted and one.partner is not None)
     if put:
         return put

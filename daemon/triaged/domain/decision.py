@@ -7,6 +7,7 @@ from typing import Any
 from triaged.domain.notices import Notice
 from triaged.domain.order import Finding
 from triaged.domain.references import Reference
+from triaged.domain.trust import Rung
 
 
 class Verdict(StrEnum):
@@ -83,6 +84,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """What a delivery report did to a mail of ours: `outcome` is bounced, delayed or delivered, `fix` what is to type."""
+
+    outcome: str
+    mail: int
+    log_id: str
+    to: str
+    notice: str
+    status: str = ""
+    fix: str = ""
+
+    def document(self) -> dict[str, Any]:
+        names = ("outcome", "mail", "log_id", "to", "notice", "status", "fix")
+        return {name: getattr(self, name) or None for name in names}
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The whole decision on one mail."""
 
@@ -115,6 +133,9 @@ class Decision:
     order: str = ""  # our number of the order
     contracts: tuple[str, ...] = ()  # numbers of the contracts that it made or is about
     refused: str = ""  # a request.Refusal value
+    returned: Returned | None = None  # what a delivery report changed
+    trust: Rung | None = None  # where the mail stands on the ladder; None where no mail was decided on
+    unknown: tuple[str, ...] = ()  # ids and addresses in it by which we know nobody
     steps: tuple[Step, ...] = ()
     excluded: tuple[Step, ...] = ()  # evidence seen and not counted, and why
 
@@ -157,6 +178,9 @@ class Decision:
             "order": self.order or None,
             "contracts": list(self.contracts),
             "refused": self.refused or None,
+            "returned": self.returned and self.returned.document(),
+            "trust": self.trust,
+            "unknown": list(self.unknown),
             "steps": [{"rule": s.rule, "finding": s.finding} for s in self.steps],
             "excluded": [{"rule": s.rule, "finding": s.finding} for s in self.excluded],
         }

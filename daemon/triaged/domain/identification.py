@@ -11,6 +11,8 @@ from enum import StrEnum
 from triaged.domain.directory import Match
 from triaged.domain.references import Reference, ReferenceKind
 
+UNKNOWN = "not in the directory"  # the note of a reference that names nobody we have
+
 _STRENGTH = {kind: place for place, kind in enumerate(ReferenceKind)}
 
 
@@ -100,7 +102,7 @@ def _finding(reference: Reference, matches: tuple[Match, ...], barred: Barred) -
         counted = tuple(m for m in counted if m.kind is ReferenceKind.SUPER_ADMIN) or counted
     if counted:
         return Finding(reference, counted)
-    return Finding(reference, (), f"{domain} is {why}" if why else "not in the directory")
+    return Finding(reference, (), f"{domain} is {why}" if why else UNKNOWN)
 
 
 def _names_a_domain(reference: Reference) -> bool:
@@ -108,4 +110,4 @@ def _names_a_domain(reference: Reference) -> bool:
 
 
 def _only_a_barred_domain(finding: Finding) -> bool:
-    return finding.reference.kind is ReferenceKind.DOMAIN and finding.note != "not in the directory"
+    return finding.reference.kind is ReferenceKind.DOMAIN and finding.note != UNKNOWN

@@ -2,21 +2,23 @@
 
 A mail that raises is rolled back to its own savepoint, retried alone, and after three attempts lies in quarantine
 with its error, its bytes intact. Attempts are counted before the work: a mail that kills the process counts too.
+From the second on it is rehearsed in a child process first, so that the daemon dies of a mail at most once.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from triaged import log
-from triaged.adapters.db import casebook, customers, engine, ledger, orders, tickets
+from triaged.adapters import confinement
+from triaged.adapters.db import alarms, brakes, casebook, customers, engine, guesses, ledger, orders, tickets
 from triaged.adapters.db.casebook import Work
 from triaged.adapters.db.engine import Session
-from triaged.desks import contracts, correspondence, placing, reception
+from triaged.desks import contracts, correspondence, placing, reception, returned
 from triaged.desks.case import Desk, Mail
-from triaged.domain import commitments
+from triaged.domain import commitments, trust
 from triaged.domain import ticket as ticket_rules
 from triaged.domain.decision import Decision, Reason, Sender, Step, Verdict
 from triaged.domain.errors import TransientError
@@ -39,6 +41,8 @@ class Office:
     desk: Desk
     post: correspondence.Post
     owner: str
+    rehearsal: confinement.Rehearsal | None = None  # None: a mail that was tried is tried again as it is
+    refunds: list[int] = field(default_factory=list)  # claims that a lost database has not taken back yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ def decide_waiting(office: Office, now: Callable[[], datetime], stopping: Callab
             break
         printed = [one.read.work.id for one in done if one.decision]
         decided += len(printed)
+    if office.rehearsal:
+        office.rehearsal.rest()
     if printed:
         with office.database.write() as session:
             casebook.announced(session, printed)
@@ -79,21 +85,25 @@ def decide_waiting(office: Office, now: Callable[[], datetime], stopping: Callab
 def _batch(office: Office, now: datetime, printed: Sequence[int]) -> list[Done]:
     with office.database.write() as session:
         casebook.announced(session, printed)
+        casebook.refund(session, office.owner, office.refunds)
         claimed = casebook.claim(session, office.owner, now, BATCH)
+    office.refunds.clear()
     if not claimed:
         return []
-    read = [_read(office, work) for work in claimed]
     try:
+        read = [_read(office, work) for work in claimed]
         with office.database.write() as session:
             if any(one.mail.mailbox.desk == "contracts" for one in read):
                 customers.one_after_the_other(session)
             done = [_settle(session, office, one, now) for one in read]
+            rung = alarms.since(session, now)
     except TransientError:  # the database's trouble, not the mails': they are claimed again without a mark
-        with office.database.write() as session:
-            casebook.release(session, [work.id for work in claimed])
+        office.refunds.extend(work.id for work in claimed)
         raise
     for one in done:
         _report(one, now, office)
+    for text in rung:
+        log.warning("alarm", reason=text)
     return done
 
 
@@ -108,15 +118,27 @@ def _read(office: Office, work: Work) -> Read:
     if work.attempts > ATTEMPTS:
         return Read(work, nothing, "", f"the process died {ATTEMPTS} times while deciding this mail")
     with office.database.read() as session:
-        raw = _tried(partial(ledger.raw, session, work.id))
+        raw = tried(partial(ledger.raw, session, work.id))
     if isinstance(raw, Failure):
         return Read(work, nothing, "", raw.text)
     if not raw:
         return Read(work, replace(nothing, message=Message(unreadable=_WITHHELD, dirty=True)), "")
-    read = _tried(partial(reception.read_mail, raw, mailbox, office.desk, work.received_at, work.truncated))
+    if work.attempts > 1 and office.rehearsal and (killed := office.rehearsal.failure(str(work.id))):
+        return Read(work, _heading(office, work, raw, nothing), "", killed)
+    with confinement.limited(confinement.CPU):
+        read = tried(partial(reception.read_mail, raw, mailbox, office.desk, work.received_at, work.truncated))
     if isinstance(read, Failure):
-        return Read(work, nothing, "", read.text)
+        return Read(work, _heading(office, work, raw, nothing), "", read.text)
     return Read(work, read, identity.content_hash(raw))
+
+
+def _heading(office: Office, work: Work, raw: bytes, nothing: Mail) -> Mail:
+    """Of a mail that goes to quarantine: who wrote it, if so much can be read without harm."""
+    if work.attempts < ATTEMPTS or (office.rehearsal and office.rehearsal.failure(f"{work.id} heading")):
+        return nothing
+    with confinement.limited(confinement.CPU):
+        heading = tried(partial(reception.read_heading, raw, nothing.mailbox, office.desk, work.received_at))
+    return nothing if isinstance(heading, Failure) else heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +146,10 @@ class Failure:
     """What a mail did to us, in one line."""
 
     text: str
+    memory: bool = False  # it wanted more than there was
 
 
-def _tried(step: Callable[[], Result]) -> Result | Failure:
+def tried(step: Callable[[], Result]) -> Result | Failure:
     """The one broad except per mail: whatever it raises is its failure, not the daemon's. Trouble of the database
     is not the mail's fault and passes."""
     try:
@@ -134,7 +157,7 @@ def _tried(step: Callable[[], Result]) -> Result | Failure:
     except TransientError:
         raise
     except Exception as error:  # noqa: BLE001  # one of the two broad excepts of the house: per mail
-        return Failure(f"{type(error).__name__}: {error}"[:500])
+        return Failure(f"{type(error).__name__}: {error}"[:500], isinstance(error, MemoryError))
 
 
 # --- carrying out -------------------------------------------------------------------------------------------------
@@ -143,7 +166,8 @@ def _tried(step: Callable[[], Result]) -> Result | Failure:
 def _settle(session: Session, office: Office, read: Read, now: datetime) -> Done:
     if read.failure:
         return _failed(session, office, read, read.failure, now)
-    result = _tried(partial(engine.in_savepoint, session, partial(_carry_out, session, office, read, now)))
+    with confinement.limited(confinement.CPU):
+        result = tried(partial(engine.in_savepoint, session, partial(_carry_out, session, office, read, now)))
     if isinstance(result, Failure):
         return _failed(session, office, read, result.text, now)
     return Done(read, result)
@@ -155,7 +179,7 @@ def _failed(session: Session, office: Office, read: Read, failure: str, now: dat
         casebook.failed(session, read.work.id, failure)
         return Done(read, None, failure)
     excused = replace(read, mail=replace(read.mail, message=replace(read.mail.message, unreadable=failure)))
-    told = _tried(partial(engine.in_savepoint, session, partial(_carry_out, session, office, excused, now)))
+    told = tried(partial(engine.in_savepoint, session, partial(_carry_out, session, office, excused, now)))
     return Done(read, _blindly(session, office, read, failure, now) if isinstance(told, Failure) else told, failure)
 
 
@@ -163,7 +187,13 @@ def _blindly(session: Session, office: Office, read: Read, failure: str, now: da
     """Quarantine without looking at the mail again."""
     mailbox = read.mail.mailbox
     decision = Decision(
-        Verdict.QUARANTINE, Reason.UNREADABLE, mailbox.desk, mailbox.regions[0], "", steps=(Step("read", failure),)
+        Verdict.QUARANTINE,
+        Reason.UNREADABLE,
+        mailbox.desk,
+        mailbox.regions[0],
+        "",
+        trust=trust.rung(dirty=read.mail.message.dirty, authenticated=read.mail.authentication.passed),
+        steps=(Step("read", failure),),
     )
     version = office.desk.settings.policy.version
     casebook.decided(session, read.work.id, decision, now=now, policy_version=version, error=failure)
@@ -183,8 +213,9 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
     elif considered.work is not None:
         ticket_id = _answered(session, office, read, decision, now) if decision.linked else None
         decision = reception.carry_out(_books(session, office, read, decision, ticket_id, now), considered)
+    decision = returned.carry_out(session, decision, read.mail, office.desk, work.id, now)
     if considered.work is None:
-        cause = _cause(office, read, ticket_id)
+        cause = _cause(session, office, read, ticket_id, now)
         correspondence.owe(session, office.post, decision.notices, decision.ticket, cause, now)
     casebook.decided(
         session,
@@ -198,6 +229,8 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
         duplicate_of=twin.id if twin else None,
         error=message.unreadable or None,
     )
+    if decision.unknown and decision.sender and decision.sender.authenticated:
+        guesses.watch(session, decision.sender.address, now)
     return decision
 
 
@@ -212,7 +245,8 @@ def _books(
 ) -> placing.Books:
     """Where the contracts desk writes what this mail decided."""
     actor = decision.sender.address if decision.sender else "triaged"
-    return placing.Books(session, office.desk, office.post, actor, now, _cause(office, read, ticket_id), read.work.id)
+    cause = _cause(session, office, read, ticket_id, now)
+    return placing.Books(session, office.desk, office.post, actor, now, cause, read.work.id)
 
 
 def _again(session: Session, office: Office, read: Read, twin: casebook.Twin) -> contracts.Considered:
@@ -228,7 +262,7 @@ def _again(session: Session, office: Office, read: Read, twin: casebook.Twin) ->
         and read.mail.authentication.passed
     ):
         return reception.vouched(read.mail, waiting, office.desk, session)
-    return contracts.Considered(_duplicate(read, twin))
+    return contracts.Considered(_duplicate(read, twin, reception.rung(read.mail, office.desk, session)))
 
 
 def _answered(session: Session, office: Office, read: Read, decision: Decision, now: datetime) -> int:
@@ -241,7 +275,7 @@ def _answered(session: Session, office: Office, read: Read, decision: Decision, 
     return row.id
 
 
-def _duplicate(read: Read, twin: casebook.Twin) -> Decision:
+def _duplicate(read: Read, twin: casebook.Twin, rung: trust.Rung) -> Decision:
     mailbox, sender = read.mail.mailbox, read.mail.message.sender
     return Decision(
         Verdict.DUPLICATE,
@@ -251,6 +285,7 @@ def _duplicate(read: Read, twin: casebook.Twin) -> Decision:
         "",
         sender=Sender(sender.address, authenticated=read.mail.authentication.passed) if sender else None,
         linked=twin.ticket,
+        trust=rung,
         steps=(Step("duplicate", f"the same mail as message {twin.id}"),),
     )
 
@@ -308,8 +343,8 @@ def _note(
     )
 
 
-def _cause(office: Office, read: Read, ticket_id: int | None) -> correspondence.Cause:
-    message = read.mail.message
+def _cause(session: Session, office: Office, read: Read, ticket_id: int | None, now: datetime) -> correspondence.Cause:
+    message, vouched = read.mail.message, read.mail.authentication.passed
     return correspondence.Cause(
         key=f"m{read.work.id}",
         log_id=threads.log_id(read.work.id, office.desk.key),
@@ -319,7 +354,8 @@ def _cause(office: Office, read: Read, ticket_id: int | None) -> correspondence.
         thread=message.references,
         ticket_id=ticket_id,
         message_id=read.work.id,
-        doubtful=not read.mail.authentication.passed,
+        vouched=vouched,
+        braked=not vouched or brakes.says_the_same(session, read.work.id, read.content, now),
     )
 
 
@@ -366,6 +402,17 @@ def _announce(log_id: str, receipt: dict[str, Any], delay: float, **more: object
         delay=max(0.0, delay),
         **more,
     )
+    if receipt.get("returned"):
+        _tell_returned(log_id, receipt["returned"], more)
+
+
+def _tell_returned(report: str, told: dict[str, str], more: dict[str, object]) -> None:
+    """What a delivery report did, as a line about the mail that it speaks of."""
+    tell = {"bounced": log.error, "delayed": log.warning}.get(told["outcome"], log.event)
+    values: dict[str, object] = {"to": told["to"], "notice": told["notice"], "status": told["status"], "report": report}
+    if told["fix"]:
+        values["fix"] = told["fix"]
+    tell(told["outcome"], log_id=told["log_id"], **values, **more)
 
 
 def _of_contracts(receipt: dict[str, Any]) -> dict[str, str]:

@@ -3,7 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
-from triaged.adapters.db import casebook, contracts, engine, hosts, invitations, ledger, orders, outbox, tickets
+from triaged.adapters.db import (
+    alarms,
+    casebook,
+    contracts,
+    engine,
+    hosts,
+    invitations,
+    ledger,
+    orders,
+    outbox,
+    returns,
+    tickets,
+)
 from triaged.domain.delivery import State
 from triaged.settings import Settings
 
@@ -37,6 +49,8 @@ def overview(database: engine.Database, settings: Settings) -> Overview:
         )
         positions = {m.name: ledger.position(session, m.name) for m in settings.mailboxes}
         messages, counted, queue = casebook.counts(session), tickets.counts(session), outbox.counts(session)
+        rung = alarms.lately(session)
+        bounced = returns.bounces(session)
         ordered, booked, invited = orders.counts(session), contracts.counts(session), invitations.counts(session)
     open_by_state: dict[str, int] = {}
     for (state, _severity), number in counted.items():
@@ -53,7 +67,7 @@ def overview(database: engine.Database, settings: Settings) -> Overview:
         orders=ordered,
         contracts=booked,
         invitations=invited,
-        attention=tuple(_attention(daemons, mailboxes, messages, open_by_state, ordered, queue)),
+        attention=(*_attention(daemons, mailboxes, messages, open_by_state, ordered, queue, bounced), *rung),
     )
 
 
@@ -70,6 +84,7 @@ def _attention(
     states: dict[str, int],
     ordered: dict[str, int],
     queue: dict[State, int],
+    bounced: int,
 ) -> list[str]:
     said = []
     if not any(d["alive"] for d in daemons):
@@ -85,9 +100,12 @@ def _attention(
         said.append(f"{_number(ordered['incomplete'], 'order')} incomplete: `triaged order list --state incomplete`")
     if messages.get("quarantined"):
         said.append(f"{_number(messages['quarantined'], 'mail')} in quarantine: `triaged quarantine list`")
+    if bounced:
+        said.append(f"{_number(bounced, 'mail')} bounced: `triaged queue list --state failed`")
     for state in (State.UNCERTAIN, State.FAILED, State.HELD):
-        if queue.get(state):
-            said.append(f"{_number(queue[state], 'mail')} {state}: `triaged queue list --state {state}`")
+        standing = queue.get(state, 0) - (bounced if state is State.FAILED else 0)
+        if standing > 0:
+            said.append(f"{_number(standing, 'mail')} {state}: `triaged queue list --state {state}`")
     return said
 
 

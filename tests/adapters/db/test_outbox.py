@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy import exc
 
-from triaged.adapters.db import outbox
+from triaged.adapters.db import brakes, outbox
 from triaged.adapters.db.engine import Database
 from triaged.adapters.db.models import Ticket
 from triaged.domain import delivery
@@ -40,7 +40,7 @@ def owed(number: int = 1, **changes: object) -> outbox.Owed:
     return replace(row, **changes)  # type: ignore[arg-type]  # a test's keyword arguments are Owed's own
 
 
-def put(database: Database, *rows: outbox.Owed, **options: outbox.Limits) -> tuple[str, ...]:
+def put(database: Database, *rows: outbox.Owed, **options: brakes.Limits) -> tuple[str, ...]:
     with database.write() as session:
         return outbox.put(session, rows, **options)
 
@@ -357,9 +357,9 @@ def test_brakes_count_within_their_window_and_count_only_braked_mail(database: D
     put(database, *(owed(n) for n in range(1, 6)))
     put(database, owed(6, braked=True))
     with database.read() as session:
-        assert outbox.allowed(session, owed().recipient, NOW + MINUTE) != ""
-        assert outbox.allowed(session, owed().recipient, NOW + timedelta(days=1)) == ""
-        assert outbox.allowed(session, "other@integra.example", NOW + MINUTE) == ""
+        assert brakes.allowed(session, owed().recipient, NOW + MINUTE) != ""
+        assert brakes.allowed(session, owed().recipient, NOW + timedelta(days=1)) == ""
+        assert brakes.allowed(session, "other@integra.example", NOW + MINUTE) == ""
 
     put(database, *(owed(n) for n in range(7, 10)))
     with database.read() as session:
@@ -375,13 +375,13 @@ def test_brakes_count_within_their_window_and_count_only_braked_mail(database: D
     ],
 )
 def test_brakes_per_domain_and_in_all_name_what_they_counted(database: Database, recipient: str, brake: str) -> None:
-    limits = outbox.Limits(per_domain=2, in_all=3)
+    limits = brakes.Limits(per_domain=2, in_all=3)
     others = ["a1@corp.example", "a2@corp.example", "a@third.example"]
     rows = [owed(number, braked=True, recipient=address) for number, address in enumerate(others, 1)]
     assert put(database, *rows, limits=limits) == ()
 
     with database.read() as session:
-        assert outbox.allowed(session, recipient, NOW, limits) == brake
+        assert brakes.allowed(session, recipient, NOW, limits) == brake
 
 
 def test_the_queue_is_listed_for_people_with_the_ticket_and_for_programs_with_fixed_keys(database: Database) -> None:

@@ -89,6 +89,14 @@ def release(session: Session, ids: Sequence[int]) -> None:
     )
 
 
+def refund(session: Session, owner: str, ids: Sequence[int]) -> None:
+    """The same after the database was lost in the middle, for those that are still ours and undecided."""
+    if ids:
+        mine = (MessageRow.lease_owner == owner, MessageRow.state == "received")
+        kept = list(session.scalars(sqlalchemy.select(MessageRow.id).where(MessageRow.id.in_(ids), *mine)))
+        release(session, kept)
+
+
 def orphaned(session: Session, alive: Collection[str]) -> int:
     """Free what processes that no longer live had claimed; their attempt stays counted. Returns how many."""
     freed = session.execute(
@@ -165,6 +173,7 @@ def decided(
             policy_version=policy_version,
             receipt=decision.document(),
             sender=decision.sender.address if decision.sender else None,
+            trust=decision.trust,
             message_id=message_id,
             content_hash=content,
             ticket_id=ticket_id,

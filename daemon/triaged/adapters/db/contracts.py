@@ -271,7 +271,7 @@ def _record(row: ContractRow, customer: str) -> ContractRecord:
 class Standing:
     """What somebody is to a contract: `roles` by address or registered domain, `placed` the party that ordered,
     `access` of a person whom the customer named, `invited` whether an invitation went to this very address,
-    `accepted` whether it was used."""
+    `accepted` whether it was used, `exact` whether we hold the address itself, not only its organisation's domain."""
 
     contract: ContractRecord
     roles: frozenset[Role]
@@ -279,6 +279,7 @@ class Standing:
     access: Access | None = None
     invited: bool = False
     accepted: bool = False
+    exact: bool = False
 
     @property
     def only_invited(self) -> bool:
@@ -351,7 +352,8 @@ def _standing(
     access = people.get((record.customer_id, record.site)) or _named(own)
     placed = record.placed_by == (partner or address)
     accepted = own is not None and own.state == invitation_rules.State.ACCEPTED
-    return Standing(record, frozenset(exact | by_domain), placed, access, own is not None, accepted)
+    held = bool(exact or access or own) or record.placed_by == address
+    return Standing(record, frozenset(exact | by_domain), placed, access, own is not None, accepted, held)
 
 
 def counts(session: Session) -> dict[str, int]:

@@ -85,6 +85,7 @@ class MessageRow(Base):
         UniqueConstraint("mailbox", "uidvalidity", "uid"),
         Index("ix_message_todo", "state", "attempts", "id"),
         Index("ix_message_untidied", "mailbox", "tidied_at"),
+        Index("ix_message_twin", "message_id", "content_hash"),  # the same mail again, among ten thousand of one id
         Index(
             "ix_message_unannounced",
             "id",
@@ -101,7 +102,7 @@ class MessageRow(Base):
     uid: Mapped[int] = mapped_column(BigInteger)
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
-    message_id: Mapped[str] = mapped_column(default="", index=True)  # known after decide
+    message_id: Mapped[str] = mapped_column(default="")  # known after decide
     received_at: Mapped[datetime]  # the server's arrival time (INTERNALDATE)
     fetched_at: Mapped[datetime]
     truncated: Mapped[bool] = mapped_column(Boolean, default=False)  # only the header was taken: too large
@@ -288,6 +289,10 @@ class Event(Base):
     policy_version: Mapped[str] = mapped_column(String(16))
 
 
+PASSED = "braked AND state NOT IN ('held','withdrawn')"  # what brakes have let through: they count only that
+_WHERE_PASSED: dict[str, Any] = {"sqlite_where": text(PASSED), "postgresql_where": text(PASSED)}
+
+
 class Outbox(Base):
     """Mails we owe: one row = one recipient = finished bytes (DESIGN §4.3)."""
 
@@ -296,7 +301,8 @@ class Outbox(Base):
         UniqueConstraint("cause", "notice", "recipient"),
         Index("ix_outbox_due", "state", "due_at"),  # what is due next
         Index("ix_outbox_order", "state", "deadline", "due_at"),  # a claim takes the earliest deadline first
-        Index("ix_outbox_braked", "braked", "created_at", "recipient"),  # how many the brakes have let through
+        Index("ix_outbox_passed", "created_at", "recipient", **_WHERE_PASSED),
+        Index("ix_outbox_passed_to", "recipient", "created_at", **_WHERE_PASSED),
         Index("ix_outbox_lease_owner", "lease_owner"),  # what a dead owner held
         CheckConstraint("state IN ('queued','sending','sent','uncertain','failed','held','withdrawn')", name="state"),
         NUMBERED,

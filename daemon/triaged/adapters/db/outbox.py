@@ -14,12 +14,13 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from triaged.adapters.db import brakes, installation
 from triaged.adapters.db.contract_models import contract_number
 from triaged.adapters.db.models import Outbox, Ticket
 from triaged.domain import delivery
 from triaged.domain.delivery import State
 
-MOST_DOUBTS = 2  # one resend after the first doubt; after the second only a person decides
+MOST_DOUBTS = delivery.MOST_DOUBTS
 
 _FREE = Outbox.lease_owner.is_(None)
 _QUEUED = Outbox.state == State.QUEUED
@@ -93,58 +94,33 @@ _CLAIMED_COLUMNS = [getattr(Outbox, name) for name in Claimed.__slots__]
 # What we owe
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Brakes on answers that nobody vouches for: so many to one address, to one domain, in all."""
-
-    per_address: int = 1
-    address_window: timedelta = timedelta(days=1)
-    per_domain: int = 20
-    in_all: int = 200
-    window: timedelta = timedelta(hours=1)
-
-
-def put(session: Session, rows: Sequence[Owed], limits: Limits = Limits()) -> tuple[str, ...]:
+def put(session: Session, rows: Sequence[Owed], limits: brakes.Limits = brakes.USUAL) -> tuple[str, ...]:
     """Owe these mails; one that is already owed (cause, notice, recipient) is left as it is.
 
-    A braked one over the limits is stored as `held`, so that it stays visible; returns the log ids of those.
+    A braked one over the limits is stored as `held`, so that it stays visible, and so is what may have been sent before
+    a backup was restored; returns the log ids of those.
     Raises IntegrityError when a Message-ID is used twice for different mails."""
     held = []
     for row in rows:
-        brake = allowed(session, row.recipient, row.created_at, limits) if row.braked else ""
-        if _insert(session, row, brake) and brake:
+        reason = _restored(session, row)
+        if row.braked and not reason:
+            reason = brakes.check(session, row.recipient, row.created_at, limits)
+        if _insert(session, row, reason) and reason:
             held.append(row.log_id)
     return tuple(held)
 
 
-def _insert(session: Session, row: Owed, brake: str) -> bool:
+def _restored(session: Session, row: Owed) -> str:
+    """Of a received mail's own answers; what a person does now goes out, whatever mail it is about."""
+    answers = row.cause == f"m{row.source_message_id}"
+    return installation.may_have_been_sent(session, row.source_message_id) if answers else ""
+
+
+def _insert(session: Session, row: Owed, held: str) -> bool:
     build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    values = asdict(row) | ({"state": State.HELD, "last_error": f"brake: {brake}"} if brake else {})
+    values = asdict(row) | ({"state": State.HELD, "last_error": held} if held else {})
     statement = build(Outbox).values(values).on_conflict_do_nothing(index_elements=["cause", "notice", "recipient"])
     return session.scalar(statement.returning(Outbox.id)) is not None
-
-
-def allowed(session: Session, recipient: str, now: datetime, limits: Limits = Limits()) -> str:
-    """Empty when one more braked mail may go to `recipient`, else the brake that holds it, for a person to read."""
-    domain = recipient.rpartition("@")[2]
-    to_address = _braked(session, now - limits.address_window, Outbox.recipient == recipient)
-    if to_address >= limits.per_address:
-        return f"{to_address} automatic mails to this address in {_hours(limits.address_window)}"
-    to_domain = _braked(session, now - limits.window, Outbox.recipient.endswith(f"@{domain}", autoescape=True))
-    if to_domain >= limits.per_domain:
-        return f"{to_domain} automatic mails to {domain} in {_hours(limits.window)}"
-    in_all = _braked(session, now - limits.window)
-    return f"{in_all} automatic mails in {_hours(limits.window)}" if in_all >= limits.in_all else ""
-
-
-def _braked(session: Session, since: datetime, *where: ColumnElement[bool]) -> int:
-    passed = Outbox.state.not_in((State.HELD, State.WITHDRAWN))
-    query = sqlalchemy.select(sqlalchemy.func.count()).where(Outbox.braked, Outbox.created_at > since, passed, *where)
-    return session.scalar(query) or 0
-
-
-def _hours(window: timedelta) -> str:
-    return f"{window / timedelta(hours=1):g} h"
 
 
 def owed_for(session: Session, cause: str) -> int:
@@ -329,7 +305,8 @@ def release(session: Session, ids: Collection[int], now: datetime) -> tuple[int,
 def retry(session: Session, ids: Collection[int], now: datetime) -> tuple[int, ...]:
     """Try now, with all attempts and the resend before it again: a failed, uncertain or waiting mail."""
     states = (State.FAILED, State.UNCERTAIN, State.QUEUED)
-    return _move(session, ids, states, state=State.QUEUED, due_at=now, attempts=0, doubts=0)
+    told = {"bounced_at": None, "delayed_at": None, "delivered_at": None}  # of the copy before
+    return _move(session, ids, states, state=State.QUEUED, due_at=now, attempts=0, doubts=0, **told)
 
 
 def withdraw(session: Session, ids: Collection[int], reason: str) -> tuple[int, ...]:
@@ -382,6 +359,9 @@ class Entry:
     sent_at: datetime | None
     last_error: str | None
     seal: str | None
+    delayed_at: datetime | None
+    delivered_at: datetime | None
+    bounced_at: datetime | None
     ticket: str
     contract: str
 
@@ -399,6 +379,9 @@ class Entry:
             "last_error": self.last_error,
             "ticket": self.ticket or None,
             "contract": self.contract or None,
+            "delayed_at": self.delayed_at,
+            "delivered_at": self.delivered_at,
+            "bounced_at": self.bounced_at,
         }
 
 

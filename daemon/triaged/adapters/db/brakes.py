@@ -1,0 +1,82 @@
+"""Brakes on answers that nobody vouches for: automatic, unauthenticated, or to what was said before (DESIGN §4.6).
+
+What is over a limit is held and stays visible; the operator hears of each kind of brake once an hour, not once a mail.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
+
+from triaged.adapters.db import alarms
+from triaged.adapters.db.models import PASSED, MessageRow, Outbox
+
+REPEATS = 3  # so often is the same text answered within an hour; whatever comes of it again is braked
+_WITHIN = timedelta(hours=1)
+_LOCK = 0x6272616B65  # "brake": two processes must not both count before either has written
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """So many braked answers to one address, to one domain, in all."""
+
+    per_address: int = 1
+    address_window: timedelta = timedelta(days=1)
+    per_domain: int = 20
+    in_all: int = 200
+    window: timedelta = timedelta(hours=1)
+
+
+USUAL = Limits()
+
+
+def check(session: Session, recipient: str, now: datetime, limits: Limits = USUAL) -> str:
+    """As `allowed`; a brake that holds is told to the operator."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_LOCK)))
+    name, brake = _brake(session, recipient, now, limits)
+    if brake:
+        text = f"a brake holds answers, first one to {recipient}: {brake}; see `triaged queue list --state held`"
+        alarms.ring(session, f"brake-{name}", text, now)
+    return f"brake: {brake}" if brake else ""
+
+
+def allowed(session: Session, recipient: str, now: datetime, limits: Limits = USUAL) -> str:
+    """Empty when one more braked mail may go to `recipient`, else the brake that holds it, for a person to read."""
+    return _brake(session, recipient, now, limits)[1]
+
+
+def _brake(session: Session, recipient: str, now: datetime, limits: Limits) -> tuple[str, str]:
+    domain = recipient.rpartition("@")[2]
+    to_address = _passed(session, now - limits.address_window, Outbox.recipient == recipient)
+    if to_address >= limits.per_address:
+        return "address", f"{to_address} automatic mails to this address in {_hours(limits.address_window)}"
+    to_domain = _passed(session, now - limits.window, Outbox.recipient.endswith(f"@{domain}", autoescape=True))
+    if to_domain >= limits.per_domain:
+        return "domain", f"{to_domain} automatic mails to {domain} in {_hours(limits.window)}"
+    in_all = _passed(session, now - limits.window)
+    if in_all >= limits.in_all:
+        return "all", f"{in_all} automatic mails in {_hours(limits.window)}"
+    return "", ""
+
+
+def _passed(session: Session, since: datetime, *where: ColumnElement[bool]) -> int:
+    """How many braked mails were let through. The condition is that of the index, word for word: held ones, which may
+    be ten thousand, are not even looked at."""
+    query = sqlalchemy.select(sqlalchemy.func.count()).select_from(Outbox)
+    return session.scalar(query.where(sqlalchemy.text(PASSED), Outbox.created_at > since, *where)) or 0
+
+
+def _hours(window: timedelta) -> str:
+    return f"{window / timedelta(hours=1):g} h"
+
+
+def says_the_same(session: Session, row_id: int, content: str, now: datetime) -> bool:
+    """Whether just this (sender, recipients, subject, text) was said REPEATS times within the hour before."""
+    earlier = sqlalchemy.select(MessageRow.decided_at).where(
+        MessageRow.content_hash == content, MessageRow.id < row_id, MessageRow.decided_at.is_not(None)
+    )
+    newest = session.scalars(earlier.order_by(MessageRow.id.desc()).limit(REPEATS)).all()
+    return len(newest) == REPEATS and all(at is not None and at > now - _WITHIN for at in newest)
