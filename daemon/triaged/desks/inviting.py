@@ -112,17 +112,20 @@ def owe_code(session: Session, post: Post, code: SignInCode, mailbox: str, known
         reply_to=mailbox,
         automatic="auto-generated",
     )
-    row = _row(letter, correspondence.written(post, letter, now).subject, code, now)
+    sender = correspondence.envelope_from(post, letter.message_id, mailbox)
+    row = _row(letter, correspondence.written(post, letter, now).subject, sender, code, now)
     outbox.put(session, [row] if known else [])
 
 
-def _row(letter: correspondence.Letter, subject: str, code: SignInCode, now: datetime) -> outbox.Owed:
+def _row(
+    letter: correspondence.Letter, subject: str, envelope_from: str, code: SignInCode, now: datetime
+) -> outbox.Owed:
     return outbox.Owed(
         cause=f"code{code.id}",
         log_id=f"code.{code.id}",
         notice=letter.notice.name.value,
         recipient=letter.recipient,
-        envelope_from=letter.reply_to,
+        envelope_from=envelope_from,
         subject=subject,
         message_id=letter.message_id,
         body=None,

@@ -49,7 +49,7 @@ class Seals:
             desk="contracts",
             recipient=row.recipient,
             message_id=row.message_id,
-            reply_to=row.envelope_from,
+            reply_to=notice.facts.mailbox,
             automatic="auto-generated",
         )
         return compose.build(correspondence.written(self._post, letter, now))
@@ -124,12 +124,22 @@ class Seals:
             return "the code is over: whoever asked for it asks again"
         facts = Facts(
             timezone=row.timezone,
+            mailbox=self._mailbox(session, row),
             desk_name=self._desk.settings.senders["contracts"].name,
             portal=letters.portal(self._desk.settings),
             code=credentials.code(row.id, row.nonce, self._desk.key),
             expires_at=row.expires_at,
         )
         return Notice(NoticeName.SIGN_IN_CODE, (row.address,), row.locale, facts)
+
+    def _mailbox(self, session: Session, code: SignInCode) -> str:
+        """Where answers to a code come: the mailbox of the contract that it opens, else the desk's first."""
+        settings = self._desk.settings
+        invited = invitations.record(session, code.invitation_id) if code.invitation_id else None
+        about = contracts.one(session, invited.contract_id) if invited else None
+        if about is not None:
+            return letters.place_of(about, settings).mailbox.address
+        return correspondence.mailbox_of(settings, "contracts", "", "")
 
     def _able(self) -> None:
         if "contracts" not in self._desk.settings.senders:

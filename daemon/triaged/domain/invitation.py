@@ -22,7 +22,7 @@ class State(StrEnum):
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.OWED: frozenset({State.SENT, State.ACCEPTED, State.EXPIRED, State.REVOKED, State.REPLACED}),
-    State.SENT: frozenset({State.ACCEPTED, State.EXPIRED, State.REVOKED, State.REPLACED}),
+    State.SENT: frozenset({State.OWED, State.ACCEPTED, State.EXPIRED, State.REVOKED, State.REPLACED}),
     State.EXPIRED: frozenset({State.REPLACED, State.REVOKED}),
     State.REVOKED: frozenset(),
     State.ACCEPTED: frozenset({State.REVOKED}),

@@ -36,6 +36,7 @@ def findings(
     for mailbox in settings.mailboxes:
         yield _mailbox(mailbox, settings.limits.message)
     yield _relay(relay)
+    yield _bounces(settings)
     yield from _templates("templates", renderer.problems(), renderer.locales())
     yield from _templates("pages", portal.problems(), portal.locales)
 
@@ -72,6 +73,16 @@ def _relay(relay: smtp.Relay) -> Finding:
     if trouble:
         return Finding("FAIL", "relay", f"{relay.name}: {trouble.reason}", "see [smtp]", unreachable=True)
     return Finding("ok", "relay", f"{relay.name} takes our mail")
+
+
+def _bounces(settings: Settings) -> Finding:
+    """Whether each mail has a return path of its own. That mail to it really arrives, only a bounce can show."""
+    domain, name = settings.service.domain, settings.bounce_mailbox
+    if not name:
+        told = "no return paths of our own: bounces come to the mailbox of the region and count by their Message-ID"
+        return Finding("ok", "bounces", told)
+    told = f"keyed return paths: mail to bounce+ANYTHING@{domain} must come to mailbox {name}"
+    return Finding("ok", "bounces", f"{told}, and the SPF record of {domain} must name the relay")
 
 
 def _templates(name: str, problems: Sequence[str], locales: Sequence[str]) -> Iterator[Finding]:

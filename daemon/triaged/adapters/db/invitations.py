@@ -122,6 +122,14 @@ def sent(session: Session, row_id: int, now: datetime) -> None:
             move(row, State.SENT)
 
 
+def returned(session: Session, row_id: int) -> None:
+    """Its mail came back: it is owed again, by a new one. Its 30 days run on, so that nobody waits for ever."""
+    row = session.get(Invitation, row_id, with_for_update=True, populate_existing=True)
+    if row is not None and State(row.state) is State.SENT:
+        move(row, State.OWED)
+        row.sent_at = None
+
+
 def accept(session: Session, row_id: int, now: datetime) -> Invitation | None:
     """The recipient proved to be himself. None when the link no longer works; whoever asked sees why by its state."""
     row = session.get(Invitation, row_id, with_for_update=True, populate_existing=True)
