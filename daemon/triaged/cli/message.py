@@ -99,3 +99,12 @@ def replay(cli: "Cli", number: int, as_json: bool) -> None:
         return
     terminal.decision(receipt, f"message {number}, decided again")
     terminal.steps(receipt)
+
+
+@message.command(hidden=True)
+@click.pass_obj
+def rehearse(cli: "Cli") -> None:
+    """The daemon's own child for mails that it tried in vain: their numbers come on stdin."""
+    from triaged import app
+
+    app.rehearse(cli.app, sys.stdin, sys.stdout.buffer)
