@@ -6,6 +6,8 @@ The SMTP door makes the answers, the workflow reads them, the outbox stores them
 from dataclasses import dataclass
 from enum import StrEnum
 
+MOST_DOUBTS = 2  # one resend after the first doubt; after the second only a person decides
+
 
 class State(StrEnum):
     """State of an outbox row (INTERFACE §4 `queue list`)."""

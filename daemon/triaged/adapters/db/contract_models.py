@@ -262,6 +262,7 @@ class EstateEntry(Base):
     """Append-only ledger of licences, rooms, devices and spares."""
 
     __tablename__ = "estate_entry"
+    __table_args__ = (NUMBERED,)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]

@@ -6,6 +6,7 @@ back, or we refuse to start.
 """
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,14 +20,34 @@ from triaged.domain.errors import PermanentError, TransientError
 
 Result = TypeVar("Result")
 
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_UNSYNCED = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
+_STANDBY = "25006"  # PostgreSQL: read_only_sql_transaction
 _SQLITE_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+
+DAMAGED = (
+    "Stop triaged, keep the file and those beside it (-wal, -shm) as they are: nothing is made anew. Look at the disk, "
+    "then `triaged db restore BACKUP`; mails wait on their servers"
+)
+UNSYNCED = (
+    "This process ends, so that the next one reads what the disk has kept. Look at the disk (dmesg, SMART); mails wait "
+    "on their servers"
+)
+
+
+class Broken(PermanentError):
+    """The database is damaged, or the disk would not say what it has kept: this process must not go on with it."""
 
 
 class Database:
-    """One engine. `write()` and `read()` give a Session that lives inside one `with`."""
+    """One engine. `write()` and `read()` give a Session that lives inside one `with`.
+
+    `broken` says why nothing more may be written by this process (empty: nothing is wrong): after a failed fsync the
+    kernel may have dropped what it could not write, and only a new process reads what the disk really has."""
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.broken = ""
         try:
             self.engine = sqlalchemy.create_engine(url, **_options(url))
         except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
@@ -44,8 +65,10 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A transaction that may write: committed at the end, rolled back on any exception.
 
-        Raises TransientError where the database is locked, full, read-only or out of reach."""
-        with self._writer, translated(), self.engine.connect() as connection:
+        Raises TransientError where the database is locked, full, read-only or out of reach, and Broken."""
+        if self.broken:
+            raise Broken(self.broken)
+        with self._writer, self._watched(), self.engine.connect() as connection:
             connection = connection.execution_options(triaged_writes=True)
             with Session(connection, expire_on_commit=False) as session, session.begin():
                 yield session
@@ -53,8 +76,22 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that only reads."""
-        with translated(), Session(self.engine) as session:
+        with self._watched(), Session(self.engine) as session:
             yield session
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except Broken as error:
+            self.broken = self.broken or str(error)
+            raise
+
+    @property
+    def name(self) -> str:
+        """Which database this is, without its password."""
+        return self.engine.url.set(password=None).render_as_string()
 
     @property
     def path(self) -> Path | None:
@@ -112,9 +149,38 @@ def tally(session: Session, column: Any) -> dict[str, int]:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """A database that cannot be used now is a TransientError that says what to look at; errors of ours pass."""
+    """A database that cannot be used now is a TransientError that says what to look at, one that is damaged is Broken;
+    errors of ours pass."""
     try:
         yield
-    except exc.OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-        raise TransientError(f"database: {reason}") from error
+    except exc.DatabaseError as error:
+        known = _told(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _told(error: exc.DatabaseError) -> TransientError | Broken | None:
+    """None: no trouble of the database's, but of whoever asked."""
+    known = told(error.orig) if isinstance(error.orig, sqlite3.Error) else None
+    if known is None and (isinstance(error, exc.OperationalError) or _standby(error)):
+        return TransientError(f"database: {_first_line(error.orig or error)}")
+    return known
+
+
+def told(error: sqlite3.Error) -> TransientError | Broken | None:
+    """What an error of SQLite's own means to us; None: it is no trouble of the database's."""
+    name, reason = getattr(error, "sqlite_errorname", ""), _first_line(error)
+    if name.startswith(_DAMAGED):
+        return Broken(f"database: {reason}. {DAMAGED}")
+    if name in _UNSYNCED:
+        return Broken(f"database: {reason}: the disk would not write down a commit. {UNSYNCED}")
+    return TransientError(f"database: {reason}") if isinstance(error, sqlite3.OperationalError) else None
+
+
+def _standby(error: exc.DatabaseError) -> bool:
+    return getattr(error.orig, "sqlstate", "") == _STANDBY
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

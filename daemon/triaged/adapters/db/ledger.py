@@ -1,7 +1,7 @@
 """The ledger of mails received: admitted before anything is parsed, never deleted (DESIGN §4.1)."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -141,13 +141,33 @@ def raw(session: Session, row_id: int) -> bytes:
     row = session.get(MessageRow, row_id)
     if packed is None or row is None:
         raise PermanentError(f"message {row_id} has no stored bytes: they were purged, or the number is wrong")
-    data = zstandard.ZstdDecompressor().decompress(packed.zstd)
-    if hashlib.sha256(data).hexdigest() != row.sha256:
+    data = _unpacked(packed.zstd)
+    if data is None or hashlib.sha256(data).hexdigest() != row.sha256:
         raise PermanentError(
             f"message {row_id}: stored bytes are damaged (SHA-256 differs). Restore the database from a backup; "
             f"the mail may still lie on the server (mailbox {row.mailbox}, UID {row.uid})"
         )
     return data
+
+
+def _unpacked(packed: bytes) -> bytes | None:
+    """None where this is no zstd frame any more."""
+    try:
+        return zstandard.ZstdDecompressor().decompress(packed)
+    except zstandard.ZstdError:
+        return None
+
+
+def known(session: Session, digests: Collection[str]) -> set[str]:
+    """Which of these SHA-256 belong to mails that were ever stored."""
+    return set(session.scalars(sqlalchemy.select(MessageRow.sha256).where(MessageRow.sha256.in_(digests))))
+
+
+def newest_arrival(session: Session, mailbox: str, before: datetime) -> datetime | None:
+    """When the mail arrived that was stored last before a time."""
+    query = sqlalchemy.select(MessageRow.received_at)
+    query = query.where(MessageRow.mailbox == mailbox, MessageRow.fetched_at < before)
+    return session.scalar(query.order_by(MessageRow.id.desc()).limit(1))
 
 
 def untidied(session: Session, mailbox: str, uidvalidity: int, limit: int) -> tuple[tuple[int, int], ...]:

@@ -39,6 +39,11 @@ def head(scripts: Path) -> str:
     return ScriptDirectory.from_config(_config(scripts)).get_current_head() or "empty"
 
 
+def known(scripts: Path) -> frozenset[str]:
+    """Every revision that this program can bring up to its own."""
+    return frozenset(step.revision for step in ScriptDirectory.from_config(_config(scripts)).walk_revisions())
+
+
 def differences(database: Database) -> list[Any]:
     """What the tables have that the models do not, and the other way round; [] is right."""
     with database.engine.connect() as connection:
