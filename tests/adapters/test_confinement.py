@@ -15,7 +15,7 @@ from triaged.adapters import confinement
 def recursion():
     sys.setrecursionlimit(10**9)
     one, other = [], []
-    for _ in range(10**6):
+    for _ in range(200_000):
         one, other = [one], [other]
     one == other
 

@@ -26,7 +26,7 @@ def settled(house: desk.Installation, mails: int) -> bool:
 def served(house: desk.Installation, mails: int) -> list[int]:
     """`triaged run`, started again whenever it dies, as systemd would; the exit codes of its deaths."""
     deaths: list[int] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 100
     while not settled(house, mails):
         command = [sys.executable, "-m", "triaged", "-c", str(house.config), "run"]
         daemon = subprocess.Popen(command, env=POISONED, stderr=subprocess.DEVNULL)
