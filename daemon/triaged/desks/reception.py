@@ -20,8 +20,10 @@ from triaged.mail import mime, reader, senders
 from triaged.settings import Mailbox
 
 
-def read_mail(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime, truncated: bool = False) -> Mail:
-    """Bytes to a mail on the desk: read and judged."""
+def read_mail(
+    raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime, truncated: bool = False, on_file: bool = False
+) -> Mail:
+    """Bytes to a mail on the desk: read and judged. `on_file`: of a file nobody knows when it came."""
     settings = desk.settings
     limits = replace(mime.LIMITS, message=settings.limits.message)
     message = reader.read(raw, settings.house, limits, truncated)
@@ -29,7 +31,8 @@ def read_mail(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime, trunc
     evidence = (
         () if message.unreadable else references.find(message, settings.vocabulary, settings.policy.service_aliases)
     )
-    return Mail(message, senders.authenticate(message, trust), arrived, mailbox, truncated, evidence)
+    vouched = senders.authenticate(message, trust, None if on_file else arrived)
+    return Mail(message, vouched, arrived, mailbox, truncated, evidence)
 
 
 def read_heading(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime) -> Mail:

@@ -12,15 +12,20 @@ such a field too, but only below what our server puts on top; so the place is th
   no authserv-id. An inner hop has Microsoft names on both sides and no public IPv4 address: a HELO can lie, the address
   not. [trust] authserv_ids must name something all the same, so that nobody trusts by leaving out.
 
+A signature travels with its mail: who has got one mail of a partner can send it again, later, to us, and where it has
+`l=`, with text of his own below. So a mail that only its signature vouches for must be fresh and signed as a whole.
+
 rspamd writes as `header.from` the domain whose DMARC record applied, which for a subdomain without an own record is
 the organisational domain: that is accepted. ARC is ignored. Anything unclear is no pass.
 """
 
+import email.utils
 import functools
 import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import publicsuffixlist
 
@@ -28,6 +33,8 @@ from triaged.domain.errors import PermanentError
 from triaged.domain.message import Authentication, Message
 
 _FIELD = "authentication-results"
+FRESH = timedelta(days=7)  # relays give up after five
+
 _SHARED_DOMAINS = frozenset({"onmicrosoft.com"})  # many tenants under one name that the public suffix list lacks
 
 
@@ -65,8 +72,9 @@ class Results:
         return [result for result in self.results if result.method == method]
 
 
-def authenticate(message: Message, trust: Trust) -> Authentication:
-    """pass, fail (our field says so) or none (no field of ours); the reason is a sentence for the operator."""
+def authenticate(message: Message, trust: Trust, arrived: datetime | None = None) -> Authentication:
+    """pass, fail (our field says so) or none (no field of ours); the reason is a sentence for the operator. `arrived`
+    is the server's time, None for a file, of which nobody knows when it came."""
     unfit = _unfit(message, trust)
     if unfit or message.sender is None:
         return Authentication("none", unfit)
@@ -75,8 +83,8 @@ def authenticate(message: Message, trust: Trust) -> Authentication:
         return Authentication("none", _absence(message, trust))
     domain = message.sender.domain.rstrip(".").lower()
     verdict = _judge(ours[0], domain)
-    contradiction = _contradiction(ours)
-    return Authentication("fail", contradiction) if verdict.passed and contradiction else verdict
+    against = _contradiction(ours) or _borrowed(message, ours, domain, arrived)
+    return Authentication("fail", against) if verdict.passed and against else verdict
 
 
 def _unfit(message: Message, trust: Trust) -> str:
@@ -241,6 +249,42 @@ def _contradiction(ours: list[Results]) -> str:
             if dmarc.result != "pass":
                 return f"two fields of our border server contradict each other: one says dmarc={dmarc.result}"
     return ""
+
+
+# --- what a signature cannot vouch for ----------------------------------------------------------------------------
+
+_TAG = re.compile(r"(?:^|;)\s*([a-z]{1,9})\s*=\s*([^\s;]{0,253})", re.IGNORECASE)
+
+
+def _borrowed(message: Message, ours: list[Results], domain: str, arrived: datetime | None) -> str:
+    """Why the signature may be an old mail's, or leave text unsigned; empty where there is none, or where the mail came
+    from the domain's own servers."""
+    signatures = [dict(_TAG.findall(value)) for value in message.values("dkim-signature")]
+    if not signatures or any(_came_from(results, domain) for results in ours):
+        return ""
+    if any("l" in tags and _speaks_for(tags.get("d", "").lower(), domain) for tags in signatures):
+        return f"the signature of {domain} covers only the beginning of the text (l=): anybody may have added the rest"
+    dates = [date for value in message.values("date") if (date := _date(value))]
+    if arrived is not None and any(abs(arrived - date) > FRESH for date in dates):
+        return f"signed mail whose Date is {FRESH.days} days and more from its arrival: an old one sent again?"
+    return ""
+
+
+def _came_from(results: Results, domain: str) -> bool:
+    """SPF passed for an envelope sender of the same organisation."""
+    for spf in results.of("spf"):
+        host = spf.properties.get("smtp.mailfrom", "").rpartition("@")[2].rstrip(".")
+        if spf.result == "pass" and host and _organisation(host) == _organisation(domain) is not None:
+            return True
+    return False
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        found = email.utils.parsedate_to_datetime(value[:200])
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return None
 
 
 def is_suffix(domain: str) -> bool:

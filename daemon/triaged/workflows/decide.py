@@ -42,7 +42,7 @@ class Office:
     post: correspondence.Post
     owner: str
     rehearsal: confinement.Rehearsal | None = None  # None: a mail that was tried is tried again as it is
-    refunds: list[int] = field(default_factory=list)  # claims that a lost database has not taken back yet
+    refunds: list[Work] = field(default_factory=list)  # claims that a lost database has not taken back yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def decide_waiting(office: Office, now: Callable[[], datetime], stopping: Callab
     decided = 0
     printed: Sequence[int] = ()
     while not stopping():
-        done = _batch(office, now(), printed)
+        done = _batch(office, now(), printed, stopping)
         if not done:
             break
         printed = [one.read.work.id for one in done if one.decision]
@@ -82,24 +82,31 @@ def decide_waiting(office: Office, now: Callable[[], datetime], stopping: Callab
     return decided
 
 
-def _batch(office: Office, now: datetime, printed: Sequence[int]) -> list[Done]:
+def _batch(office: Office, now: datetime, printed: Sequence[int], stopping: Callable[[], bool]) -> list[Done]:
+    """What another process took over while we read, because we were silent for too long, is left to it; what a stop
+    finds unread is given back, its attempt refunded."""
     with office.database.write() as session:
         casebook.announced(session, printed)
-        casebook.refund(session, office.owner, office.refunds)
+        casebook.release(session, office.owner, office.refunds)
         claimed = casebook.claim(session, office.owner, now, BATCH)
     office.refunds.clear()
     if not claimed:
         return []
     try:
-        read = [_read(office, work) for work in claimed]
+        read = [_read(office, work) for work in claimed if not stopping()]
         with office.database.write() as session:
+            ours = casebook.ours(session, office.owner, claimed)
+            casebook.release(session, office.owner, claimed[len(read) :])
             if any(one.mail.mailbox.desk == "contracts" for one in read):
                 customers.one_after_the_other(session)
-            done = [_settle(session, office, one, now) for one in read]
+            done = [_settle(session, office, one, now) for one in read if one.work.id in ours]
             rung = alarms.since(session, now)
     except TransientError:  # the database's trouble, not the mails': they are claimed again without a mark
-        office.refunds.extend(work.id for work in claimed)
+        office.refunds.extend(claimed)
         raise
+    for work in claimed:
+        if work.id not in ours:
+            log.warning("overtaken", log_id=threads.log_id(work.id, office.desk.key), attempt=work.attempts)
     for one in done:
         _report(one, now, office)
     for text in rung:
@@ -355,8 +362,12 @@ def _cause(session: Session, office: Office, read: Read, ticket_id: int | None, 
         ticket_id=ticket_id,
         message_id=read.work.id,
         vouched=vouched,
-        braked=not vouched or brakes.says_the_same(session, read.work.id, read.content, now),
+        braked=not vouched or _repeated(session, read, now),
     )
+
+
+def _repeated(session: Session, read: Read, now: datetime) -> bool:
+    return bool(read.content) and brakes.says_the_same(session, read.work.id, identity.said(read.content), now)
 
 
 # --- telling the operator -----------------------------------------------------------------------------------------

@@ -80,21 +80,28 @@ def _work(row: MessageRow) -> Work:
     )
 
 
-def release(session: Session, ids: Sequence[int]) -> None:
-    """Give claimed mails back untouched (a graceful stop): the attempt is refunded."""
-    session.execute(
-        sqlalchemy.update(MessageRow)
-        .where(MessageRow.id.in_(ids))
-        .values(lease_owner=None, lease_until=None, attempts=MessageRow.attempts - 1)
-    )
+def ours(session: Session, owner: str, claimed: Sequence[Work]) -> frozenset[int]:
+    """Which of these are still ours: nobody took them since. They stay so until this transaction ends."""
+    query = sqlalchemy.select(MessageRow.id).where(_ours(owner, claimed)).order_by(MessageRow.id).with_for_update()
+    return frozenset(session.scalars(query))
 
 
-def refund(session: Session, owner: str, ids: Sequence[int]) -> None:
-    """The same after the database was lost in the middle, for those that are still ours and undecided."""
-    if ids:
-        mine = (MessageRow.lease_owner == owner, MessageRow.state == "received")
-        kept = list(session.scalars(sqlalchemy.select(MessageRow.id).where(MessageRow.id.in_(ids), *mine)))
-        release(session, kept)
+def release(session: Session, owner: str, claimed: Sequence[Work]) -> None:
+    """Give claimed mails back untouched (a stop, a database that was lost in the middle): the attempt is refunded,
+    where they are still ours."""
+    if claimed:
+        session.execute(
+            sqlalchemy.update(MessageRow)
+            .where(_ours(owner, claimed))
+            .values(lease_owner=None, lease_until=None, attempts=MessageRow.attempts - 1),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def _ours(owner: str, claimed: Sequence[Work]) -> sqlalchemy.ColumnElement[bool]:
+    """The attempt is the fence: it goes up whenever a mail is claimed."""
+    attempt = sqlalchemy.tuple_(MessageRow.id, MessageRow.attempts).in_([(work.id, work.attempts) for work in claimed])
+    return sqlalchemy.and_(MessageRow.state == "received", MessageRow.lease_owner == owner, attempt)
 
 
 def orphaned(session: Session, alive: Collection[str]) -> int:
@@ -132,19 +139,21 @@ class Twin:
 def twin(session: Session, work: Work, message_id: str, content: str, elsewhere: Collection[str] = ()) -> Twin | None:
     """An earlier mail that is this one again: the same bytes, or the same Message-ID with the same content. A copy in a
     mailbox `elsewhere`, at another desk, is no duplicate: each desk does its own with it."""
-    same = MessageRow.sha256 == work.sha256
+    ways = [MessageRow.sha256 == work.sha256]
     if message_id:
-        same = sqlalchemy.or_(
-            same, sqlalchemy.and_(MessageRow.message_id == message_id, MessageRow.content_hash == content)
-        )
-    found = session.execute(
-        sqlalchemy.select(MessageRow.id, Ticket.number)
-        .join(Ticket, Ticket.id == MessageRow.ticket_id, isouter=True)
-        .where(same, MessageRow.id < work.id, MessageRow.state.in_(("decided", "quarantined")))
-        .where(MessageRow.mailbox.not_in(elsewhere))
-        .order_by(MessageRow.id)
-        .limit(1)
-    ).first()
+        ways.append(sqlalchemy.and_(MessageRow.message_id == message_id, MessageRow.content_hash == content))
+    firsts = [  # each by its own index: "or" would sort ten thousand copies for each further one
+        session.execute(
+            sqlalchemy.select(MessageRow.id, Ticket.number)
+            .join(Ticket, Ticket.id == MessageRow.ticket_id, isouter=True)
+            .where(same, MessageRow.id < work.id, MessageRow.state.in_(("decided", "quarantined")))
+            .where(MessageRow.mailbox.not_in(elsewhere))
+            .order_by(MessageRow.id)
+            .limit(1)
+        ).first()
+        for same in ways
+    ]
+    found = min((first for first in firsts if first), key=lambda first: int(first[0]), default=None)
     return Twin(found[0], found[1] or "") if found else None
 
 
