@@ -43,7 +43,7 @@ _COMMANDS = {
     "explain": ("explain", "explain", "The whole decision on one mail file; nothing stored, nothing sent"),
     "message": ("message", "message", "The ledger of mails received"),
     "ticket": ("ticket", "ticket", "Tickets: list, show, set the customer, accept from review"),
-    "queue": ("queue", "queue", "Mails we owe: list, show, retry, hold, release"),
+    "queue": ("queue", "queue", "Mails we owe: list, show, retry, hold, release, withdraw"),
     "quarantine": ("quarantine", "quarantine", "Mails that could not be read: list, show, release, drop"),
     "account": ("account", "account", "Customers' accounts: list, show, lookup, import, export"),
     "partner": ("partner", "partner", "Partners: list, show, import, export"),
@@ -54,7 +54,7 @@ _COMMANDS = {
     "room": ("room", "room", "Rooms: list, show, add, import, export; assign, release and move licences"),
     "device": ("device", "device", "Devices: list, show, add, import, export, move; earlier warranty extensions"),
     "spares": ("spares", "spares", "On-site spares: list, show, agree, withdraw"),
-    "db": ("db", "db", "The database: upgrade, current"),
+    "db": ("db", "db", "The database: upgrade, current, backup, restore, restored"),
 }
 
 

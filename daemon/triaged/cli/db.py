@@ -1,5 +1,7 @@
-"""`triaged db`: the schema."""
+"""`triaged db`: the schema, and copies of the whole."""
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -7,12 +9,13 @@ import click
 from triaged.cli import json_option, print_json
 
 if TYPE_CHECKING:
+    from triaged.adapters.db.installation import Marked
     from triaged.cli import Cli
 
 
 @click.group()
 def db() -> None:
-    """The database's schema."""
+    """The database: upgrade, current, backup, restore, restored."""
 
 
 @db.command()
@@ -40,3 +43,61 @@ def current(cli: "Cli", as_json: bool) -> None:
     if found != wanted:
         click.echo("→ triaged db upgrade", err=True)
         raise SystemExit(1)
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace FILE; the old one stays until the new is whole.")
+@click.pass_obj
+def backup(cli: "Cli", file: Path, force: bool) -> None:
+    """Copy the whole database to FILE while the daemon works; on PostgreSQL by pg_dump."""
+    from triaged.workflows import backup as story
+
+    size = story.backup(cli.database, file, force=force)
+    click.echo(f"{file}: {size} bytes, checked and on the disk")
+    click.echo(
+        f"Keep {cli.settings.service.secret_file} too, in another place: without this key answers to our mails and "
+        "invitation links are not recognised any more"
+    )
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def restore(cli: "Cli", file: Path) -> None:
+    """FILE takes the place of the SQLite database; no daemon may run. What the backup owes is held afterwards."""
+    from triaged import settings
+    from triaged.workflows import backup as story
+
+    here = cli.app
+    regions = tuple(here.settings.policy.regions)
+    state = here.settings.service.state_dir
+    done = story.restore(here.database, file, settings.shipped("migrations"), regions, state, datetime.now(UTC))
+    click.echo(f"{file} is the database now" + (f"; the one before is {done.aside}" if done.aside else ""))
+    _tell(done.marked)
+
+
+@db.command()
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M"]),
+    help="When the backup was made (UTC); else its last sign of life.",
+)
+@click.pass_obj
+def restored(cli: "Cli", since: datetime | None) -> None:
+    """Say that the database was restored by other means (pg_restore, a snapshot): its gap is marked."""
+    from triaged.workflows import backup as story
+
+    regions, state = tuple(cli.settings.policy.regions), cli.settings.service.state_dir
+    begun = since.replace(tzinfo=UTC) if since else None
+    _tell(story.declare(cli.database, regions, state, begun, datetime.now(UTC)))
+
+
+def _tell(marked: "Marked") -> None:
+    gap = marked.gap
+    click.echo(
+        f"gap: {gap.since:%Y-%m-%d %H:%M} to {gap.until:%Y-%m-%d %H:%M} UTC. {marked.held} mails held, "
+        f"{marked.doubted} in doubt. Mails that came in the gap are read again at the next `triaged run`, from the archive "
+        "too; their answers are held.\nThen: `triaged queue list --state held`, and `triaged queue release --restored` or "
+        "`triaged queue withdraw --restored`, or one by one by number"
+    )

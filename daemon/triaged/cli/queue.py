@@ -17,7 +17,7 @@ _STATES = ["queued", "sending", "sent", "uncertain", "failed", "held", "withdraw
 
 @click.group()
 def queue() -> None:
-    """Mails we owe: list, show, retry, hold, release."""
+    """Mails we owe: list, show, retry, hold, release, withdraw."""
 
 
 @queue.command("list")
@@ -71,17 +71,28 @@ def show(cli: "Cli", number: int, raw: bool, as_json: bool) -> None:
         terminal.facts(entry.document().items(), f"mail {number}")
 
 
-def _change(name: str, help_text: str, done: str, change: Callable[..., tuple[int, ...]]) -> None:
-    @click.argument("numbers", type=ROW, nargs=-1, required=True)
+def _change(
+    name: str, help_text: str, done: str, change: Callable[..., tuple[int, ...]], *, many: bool = False
+) -> None:
+    """`many`: also for all that a restored backup holds."""
+
+    @click.argument("numbers", type=ROW, nargs=-1, required=not many)
     @click.pass_obj
-    def run(cli: "Cli", numbers: tuple[int, ...]) -> None:
+    def run(cli: "Cli", numbers: tuple[int, ...], restored: bool = False) -> None:
+        from triaged.adapters.db import installation
+
+        if bool(numbers) == restored:
+            raise click.UsageError("give numbers" + (", or --restored" if many else ""))
         with cli.database.write() as session:
+            numbers = numbers or installation.waiting(session)
             changed = change(session, numbers)
         for number in numbers:
             click.echo(f"mail {number}: {done if number in changed else 'left as it is, see `triaged queue show`'}")
         if set(numbers) - set(changed):
             raise SystemExit(int(Exit.PROBLEMS))
 
+    if many:
+        run = click.option("--restored", is_flag=True, help="All mails that are held since a backup was restored.")(run)
     queue.add_command(click.command(help=help_text)(run), name)
 
 
@@ -103,6 +114,13 @@ def _release(session: object, numbers: tuple[int, ...]) -> tuple[int, ...]:
     return outbox.release(session, numbers, datetime.now(UTC))  # type: ignore[arg-type]  # same
 
 
+def _withdraw(session: object, numbers: tuple[int, ...]) -> tuple[int, ...]:
+    from triaged.adapters.db import outbox
+
+    return outbox.withdraw(session, numbers, "withdrawn by hand")  # type: ignore[arg-type]  # same
+
+
 _change("retry", "Send failed, uncertain or waiting mails now.", "will be sent now", _retry)
 _change("hold", "Keep mails back until they are released.", "held", _hold)
-_change("release", "Let held mails go.", "released", _release)
+_change("release", "Let held mails go.", "released", _release, many=True)
+_change("withdraw", "Never send mails that have not gone yet.", "withdrawn", _withdraw, many=True)

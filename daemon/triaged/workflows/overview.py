@@ -1,14 +1,18 @@
 """`status`: one screen that says whether a person must do something."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from triaged.adapters.db import (
     alarms,
     casebook,
+    clock,
     contracts,
     engine,
     hosts,
+    inspections,
+    installation,
     invitations,
     ledger,
     orders,
@@ -16,8 +20,12 @@ from triaged.adapters.db import (
     returns,
     tickets,
 )
+from triaged.adapters.db.models import Inspection
 from triaged.domain.delivery import State
 from triaged.settings import Settings
+
+
+_AUDITED = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class Overview:
     contracts: dict[str, int]
     invitations: dict[str, int]
     attention: tuple[str, ...]
+    audit: dict[str, Any] | None = None  # when the last whole one was, and what it found
 
     def document(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -50,6 +59,9 @@ def overview(database: engine.Database, settings: Settings) -> Overview:
         positions = {m.name: ledger.position(session, m.name) for m in settings.mailboxes}
         messages, counted, queue = casebook.counts(session), tickets.counts(session), outbox.counts(session)
         rung = alarms.lately(session)
+        restored = len(installation.waiting(session)), installation.doubtful(session)
+        damage = inspections.last(session, "integrity")
+        audited, now = inspections.last(session, "audit"), clock.now(session)
         bounced = returns.bounces(session)
         ordered, booked, invited = orders.counts(session), contracts.counts(session), invitations.counts(session)
     open_by_state: dict[str, int] = {}
@@ -67,8 +79,46 @@ def overview(database: engine.Database, settings: Settings) -> Overview:
         orders=ordered,
         contracts=booked,
         invitations=invited,
-        attention=(*_attention(daemons, mailboxes, messages, open_by_state, ordered, queue, bounced), *rung),
+        attention=(
+            *_attention(daemons, mailboxes, messages, open_by_state, ordered, queue, bounced),
+            *rung,
+            *_of_the_database(restored, damage),
+            *_of_the_audit(audited, daemons, now),
+        ),
+        audit=audited and {"at": audited.at, "differences": audited.problems},
     )
+
+
+def _of_the_database(restored: tuple[int, int], damage: Inspection | None) -> list[str]:
+    held, doubted = restored
+    said = []
+    if held:
+        said.append(
+            f"restored from a backup: {_number(held, 'mail')} held, perhaps sent before: `triaged queue list --state "
+            "held`, then `triaged queue release --restored` or `withdraw --restored`"
+        )
+    if doubted:
+        said.append(
+            f"restored from a backup: {_number(doubted, 'mail')} in doubt: `triaged queue list --state uncertain`, "
+            "then `triaged queue retry N` or `withdraw N`"
+        )
+    if damage and damage.problems:
+        said.append(
+            f"the database is damaged ({damage.at:%Y-%m-%d %H:%M} UTC: {damage.problems[0]}): stop triaged, look at "
+            "the disk, `triaged db restore BACKUP`"
+        )
+    return said
+
+
+def _of_the_audit(audited: Inspection | None, daemons: tuple[dict[str, Any], ...], now: datetime) -> list[str]:
+    """It runs every night, so two without one are a fault, too."""
+    if audited and audited.problems:
+        found = _number(len(audited.problems), "difference")
+        return [f"last audit {audited.at:%Y-%m-%d %H:%M} UTC: {found}: `triaged audit` names them as they are now"]
+    begun = [audited.at] if audited else [daemon["since"] for daemon in daemons if daemon["alive"]]
+    if begun and min(begun) < now - _AUDITED:
+        return [f"no audit since {min(begun):%Y-%m-%d %H:%M} UTC: `triaged audit`"]
+    return []
 
 
 def _mailbox(name: str, place: ledger.Position | None, daemons: tuple[dict[str, Any], ...]) -> dict[str, Any]:
