@@ -3,12 +3,13 @@
 Attempts are counted and committed before the work, so that a mail that kills the process counts too.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from triaged.adapters.db.models import MessageRow, RawRow, Ticket
@@ -41,6 +42,7 @@ class MessageRecord:
     receipt: dict[str, Any] | None
     error: str | None
     truncated: bool
+    tidied_at: datetime | None = None  # since when it is archived or flagged on the server
 
     def document(self) -> dict[str, Any]:
         return {**self.row, "decision": self.receipt or self.row["decision"], "error": self.error}
@@ -100,7 +102,8 @@ def release(session: Session, owner: str, claimed: Sequence[Work]) -> None:
 
 def _ours(owner: str, claimed: Sequence[Work]) -> sqlalchemy.ColumnElement[bool]:
     """The attempt is the fence: it goes up whenever a mail is claimed."""
-    attempt = sqlalchemy.tuple_(MessageRow.id, MessageRow.attempts).in_([(work.id, work.attempts) for work in claimed])
+    each = [sqlalchemy.and_(MessageRow.id == work.id, MessageRow.attempts == work.attempts) for work in claimed]
+    attempt = sqlalchemy.or_(sqlalchemy.false(), *each)  # not "(id, attempts) IN": SQLite 3.40 finds nothing by it
     return sqlalchemy.and_(MessageRow.state == "received", MessageRow.lease_owner == owner, attempt)
 
 
@@ -136,18 +139,30 @@ class Twin:
     ticket: str
 
 
-def twin(session: Session, work: Work, message_id: str, content: str, elsewhere: Collection[str] = ()) -> Twin | None:
-    """An earlier mail that is this one again: the same bytes, or the same Message-ID with the same content. A copy in a
-    mailbox `elsewhere`, at another desk, is no duplicate: each desk does its own with it."""
+def one_copy_at_a_time(session: Session, contents: Iterable[str]) -> None:
+    """Whoever decides copies of one mail waits here for whoever does so at the same moment, or both would open a
+    ticket. Always in the same order, so that two batches never wait for each other; SQLite has one writer anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        names = sorted({int(content[:15], 16) for content in contents if content})
+        copies = sqlalchemy.func.unnest(sqlalchemy.cast(names, postgresql.ARRAY(sqlalchemy.BigInteger))).column_valued()
+        session.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(copies)))
+
+
+def twin(
+    session: Session, work: Work, message_ids: Collection[str], content: str, elsewhere: Collection[str] = ()
+) -> Twin | None:
+    """The mail, decided before, that this one is again: the same bytes, or the same Message-ID with the same content. It
+    may have come later: after a crash, what was tried already waits for what was not. A copy in a mailbox `elsewhere`,
+    at another desk, is no duplicate: each desk does its own with it."""
     ways = [MessageRow.sha256 == work.sha256]
-    if message_id:
-        ways.append(sqlalchemy.and_(MessageRow.message_id == message_id, MessageRow.content_hash == content))
+    if message_ids:
+        ways.append(sqlalchemy.and_(MessageRow.message_id.in_(message_ids), MessageRow.content_hash == content))
     firsts = [  # each by its own index: "or" would sort ten thousand copies for each further one
         session.execute(
             sqlalchemy.select(MessageRow.id, Ticket.number)
             .join(Ticket, Ticket.id == MessageRow.ticket_id, isouter=True)
-            .where(same, MessageRow.id < work.id, MessageRow.state.in_(("decided", "quarantined")))
-            .where(MessageRow.mailbox.not_in(elsewhere))
+            .where(same, MessageRow.id != work.id, MessageRow.state.in_(("decided", "quarantined", "erased")))
+            .where(MessageRow.mailbox.not_in(elsewhere), MessageRow.duplicate_of.is_(None))
             .order_by(MessageRow.id)
             .limit(1)
         ).first()
@@ -263,16 +278,13 @@ def _record(row: MessageRow, ticket: str | None) -> MessageRecord:
     )
     values = {name: getattr(row, name) for name in columns}
     more = {"ticket": ticket, "from": row.sender, "size": row.size, "attempts": row.attempts}
-    return MessageRecord({**values, **more}, row.receipt, row.error, row.truncated)
+    return MessageRecord({**values, **more}, row.receipt, row.error, row.truncated, row.tidied_at)
 
 
-def again(session: Session, row_id: int, allowed: tuple[str, ...], command: str) -> None:
-    """Let the daemon decide a mail anew with today's code and policy. Raises PermanentError where that would double
-    something: only mails in `allowed` states may go."""
-    row = session.get(MessageRow, row_id, with_for_update=True, populate_existing=True)
-    if row is None or row.state not in allowed:
-        state = row.state if row else "not there"
-        raise PermanentError(f"message {row_id} is {state}; `{command}` takes only {', '.join(allowed)} ones")
+def again(session: Session, row_id: int) -> None:
+    """Let the daemon decide a quarantined mail anew with today's code and policy, alone: it may be what killed a
+    process before. Raises PermanentError where there is nothing to decide, or nothing to decide on."""
+    row = _quarantined(session, row_id)
     if row.truncated:
         raise PermanentError(
             f"of message {row_id} only the header was kept: raise [limits] message, move the mail out of the folder "
@@ -280,36 +292,19 @@ def again(session: Session, row_id: int, allowed: tuple[str, ...], command: str)
         )
     if session.get(RawRow, row_id) is None:
         raise PermanentError(f"message {row_id} has no stored bytes any more: nothing to decide on")
-    row.state, row.attempts, row.announced = "received", 0, False
+    row.state, row.attempts, row.announced = "received", 1, False
     row.decision, row.reason, row.receipt, row.error = None, None, None, None
+
+
+def _quarantined(session: Session, row_id: int) -> MessageRow:
+    row = session.get(MessageRow, row_id, with_for_update=True, populate_existing=True)
+    if row is None or row.state != "quarantined":
+        state = row.state if row else "not there"
+        raise PermanentError(f"message {row_id} is {state}, not in quarantine: `triaged quarantine list` shows what is")
+    return row
 
 
 def drop(session: Session, row_id: int, reason: str) -> None:
     """A quarantined mail that nobody needs: the row stays with the reason."""
-    row = session.get(MessageRow, row_id, with_for_update=True, populate_existing=True)
-    if row is None or row.state != "quarantined":
-        raise PermanentError(f"message {row_id} is not in quarantine: `triaged quarantine list` shows what is")
+    row = _quarantined(session, row_id)
     row.state, row.error = "dropped", f"dropped: {reason} (was: {row.error or row.reason})"
-
-
-def purge(session: Session, mailbox_names: Sequence[str], before: datetime, limit: int = 500) -> int:
-    """Remove stored bytes of decided mails that arrived before `before` and whose ticket, if any, is closed.
-    The ledger row with its hash stays. Returns how many were purged."""
-    finished = sqlalchemy.or_(MessageRow.ticket_id.is_(None), Ticket.state == "closed")
-    ids = list(
-        session.scalars(
-            sqlalchemy.select(RawRow.message_id)
-            .join(MessageRow, MessageRow.id == RawRow.message_id)
-            .join(Ticket, Ticket.id == MessageRow.ticket_id, isouter=True)
-            .where(
-                MessageRow.mailbox.in_(mailbox_names),
-                MessageRow.state.in_(("decided", "dropped")),
-                MessageRow.received_at < before,
-                finished,
-            )
-            .limit(limit)
-        )
-    )
-    if ids:
-        session.execute(sqlalchemy.delete(RawRow).where(RawRow.message_id.in_(ids)))
-    return len(ids)
