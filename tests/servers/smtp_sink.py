@@ -36,6 +36,8 @@ class Manners:
     at_dot: list[str] = field(default_factory=list)  # answers to the next dots, then 250; a 2xx keeps the mail
     drop_after_dot: int = 0  # for so many mails: keep it, then cut the connection without an answer
     stall_after_dot: threading.Event | None = None  # keep it, answer only when the event is set
+    # for each mail: seconds until its answer, and the answer, where it is not the usual one
+    mood: Callable[[bytes], tuple[float, str]] | None = None
 
 
 class SmtpSink:
@@ -146,7 +148,9 @@ class _Handler:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         self._sink.note("DOT")
         manners = self._sink.manners
-        answer = manners.at_dot.pop(0) if manners.at_dot else "250 2.0.0 Ok: queued"
+        pause, mood = manners.mood(envelope.original_content or b"") if manners.mood else (0.0, "")
+        await asyncio.sleep(pause)
+        answer = manners.at_dot.pop(0) if manners.at_dot else mood or "250 2.0.0 Ok: queued"
         if answer.startswith("2"):
             self._sink.keep(_delivery(session, envelope))
         if manners.drop_after_dot:

@@ -147,7 +147,9 @@ def _tickets(letters: Iterable[Letter], tickets: Sequence[Row], page: _Page) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
+    """What a mail of ours is: its notice, and the mail that owed it, by its token."""
+
     notice: str
     recipient: str
     token: str
@@ -162,13 +164,15 @@ class _Post:
         self.copies = self.renewed = 0
         first: dict[str, Taken] = {}
         for one in taken:
-            seen = _seen(one)
-            earlier = first.setdefault(seen.message_id, one)
+            found = seen(one)
+            earlier = first.setdefault(found.message_id, one)
             if earlier is not one:
                 self.copies += 1
                 if earlier != one:
-                    page.double.append(f"{seen.notice} to {seen.recipient}: a copy with other bytes, {seen.message_id}")
-            self.by_owed[seen.token, seen.notice, seen.recipient].add(seen.message_id)
+                    page.double.append(
+                        f"{found.notice} to {found.recipient}: a copy with other bytes, {found.message_id}"
+                    )
+            self.by_owed[found.token, found.notice, found.recipient].add(found.message_id)
         for (token, notice, recipient), ids in self.by_owed.items():
             if notice == NoticeName.INVITATION:
                 self.renewed += len(ids) - 1
@@ -176,12 +180,13 @@ class _Post:
                 page.double.append(f"{notice} to {recipient} for {token}: {len(ids)} mails, not copies of one")
 
 
-def _seen(one: Taken) -> _Seen:
+def seen(one: Taken) -> Seen:
+    """Read a mail of ours that the relay took."""
     mail = email.message_from_bytes(one.content, policy=email.policy.default)
     assert isinstance(mail, email.message.EmailMessage)
     fields = (str(mail["Subject"]), one.recipient, str(mail["In-Reply-To"]))
     token = next(filter(None, map(_token, fields)), "") or _token(_text(mail))
-    return _Seen(str(mail[compose.MARK]), one.recipient, token, str(mail["Message-ID"]))
+    return Seen(str(mail[compose.MARK]), one.recipient, token, str(mail["Message-ID"]))
 
 
 def _token(text: str) -> str:

@@ -1,0 +1,490 @@
+"""Kills and cuts at random against a whole house, and the reckoning from what went in and what came out.
+
+    python -m tests.campaign --kills 200 --mails 10000 --database sqlite
+
+Dovecot, an SMTP sink with slow answers and some 451s, one daemon on SQLite or two on PostgreSQL. Every kill is -9; half
+of them come at a step that the proxy sees on the wire, the others whenever the clock says. Before each the sink and the
+mails are all that will be believed; of the database only the number of rows in `sending` is read at each fault, because
+that bounds how many copies the fault may cost.
+"""
+
+import argparse
+import collections
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import sqlalchemy
+from tests import hurried
+from tests.house import desk
+from tests.servers import imap_dovecot, postgres, smtp_sink
+
+from triaged import app as composition
+from triaged.adapters.db import directory_import, engine, models
+from triaged.selftest import children, moments, reckoning
+from triaged.selftest.letters import Kind, Letter, Writer
+from triaged.selftest.moments import Moment, Trap
+from triaged.selftest.wire import Wire
+
+_DRAIN = 0.35  # of the time, at most, is kept for what stands at the end
+_LIMITS = "answers_per_sender = 100000\nanswers_per_hour = 1000000\n"
+_REFUSED_NOW, _SLOW = 0.02, 0.03  # of the mails that the sink takes
+_SUPPORT = ("partners-com", "partners-eu")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do. `seconds` bounds everything."""
+
+    kills: int
+    mails: int
+    database: str
+    seed: int = 1
+    seconds: float = 600.0
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.database.startswith("postgresql")
+
+
+@dataclass
+class Tally:
+    """What was done, and what each fault may cost: `allowed` counts the rows in `sending` at each of them."""
+
+    faults: collections.Counter[str] = field(default_factory=collections.Counter)
+    kills: int = 0
+    allowed: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    def note(self, fault: str, sending: int) -> None:
+        self.faults[fault] += 1
+        self.allowed += sending
+
+
+class Correspondent:
+    """Writes what the world sends: a mixture with known truth, each mail once or twice."""
+
+    def __init__(self, writer: Writer, sink: smtp_sink.SmtpSink, rng: random.Random) -> None:
+        self.letters: list[Letter] = []
+        self._writer, self._sink, self._rng = writer, sink, rng
+        self._answered: list[tuple[str, str]] = []  # (token, our Message-ID) of tickets that we confirmed
+        self._looked = 0
+        self._recipes: dict[Callable[[str], Letter], int] = {
+            writer.large_user: 25,
+            writer.standard: 25,
+            self._twin: 7,
+            self._twin_elsewhere: 6,
+            self._namesake: 5,
+            writer.nameless: 5,
+            self._reply: 6,
+            writer.unvouched: 5,
+            writer.vacation: 4,
+            writer.report: 4,
+            writer.nested: 2,
+            writer.dirty: 2,
+            writer.oversized: 2,
+        }
+
+    def write(self, number: int) -> list[Letter]:
+        self._hear()
+        fresh = [self._one() for _ in range(number)]
+        self.letters += fresh
+        return fresh
+
+    def _one(self) -> Letter:
+        if self._rng.random() < 0.06:
+            orders = [one for one in self.letters[-200:] if one.kind is Kind.ORDER]
+            if orders and self._rng.random() < 0.2:
+                return self._writer.again(self._rng.choice(orders), "select")
+            return self._writer.order("select")
+        recipe = self._rng.choices(list(self._recipes), list(self._recipes.values()))[0]
+        return recipe(self._rng.choice(_SUPPORT))
+
+    def _plain(self, mailbox: str) -> Letter | None:
+        wanted = (Kind.LARGE_USER, Kind.STANDARD)
+        found = [one for one in self.letters[-200:] if one.kind in wanted and one.mailbox == mailbox]
+        return self._rng.choice(found) if found else None
+
+    def _twin(self, mailbox: str) -> Letter:
+        first = self._plain(mailbox)
+        return self._writer.again(first, mailbox) if first else self._writer.standard(mailbox)
+
+    def _twin_elsewhere(self, mailbox: str) -> Letter:
+        first = self._plain(next(name for name in _SUPPORT if name != mailbox))
+        return self._writer.again(first, mailbox) if first else self._writer.standard(mailbox)
+
+    def _namesake(self, mailbox: str) -> Letter:
+        first = self._plain(mailbox)
+        return self._writer.namesake(first, mailbox) if first else self._writer.standard(mailbox)
+
+    def _reply(self, mailbox: str) -> Letter:
+        by_token = {one.token: one for one in self.letters if one.mailbox == mailbox}
+        known = [(by_token[token], ours) for token, ours in self._answered if token in by_token]
+        if not known:
+            return self._writer.standard(mailbox)
+        return self._writer.reply(*self._rng.choice(known), mailbox)
+
+    def _hear(self) -> None:
+        """A few of the answers that came lately are answered in turn."""
+        arrived = self._sink.deliveries[self._looked :]
+        self._looked += len(arrived)
+        for one in self._rng.sample(arrived, min(5, len(arrived))):
+            seen = reckoning.seen(reckoning.Taken(one.recipients[0], one.content))
+            if seen.notice == "ticket_opened":
+                self._answered = [*self._answered[-50:], (seen.token, seen.message_id)]
+
+
+class House:
+    """Servers, wires and daemons of one campaign."""
+
+    def __init__(self, folder: Path, url: str, daemons: int, rng: random.Random) -> None:
+        self._rng = rng
+        self._refused: set[bytes] = set()
+        self._moods = threading.Lock()
+        self.dovecot = imap_dovecot.Dovecot()
+        self.sink = smtp_sink.SmtpSink()
+        self.sink.manners.mood = self._mood
+        self.imap, self.smtp = Wire(self.dovecot.port), Wire(self.sink.port)
+        self.imap.recording = self.smtp.recording = False
+        self.desk = desk.install(folder, url, self.dovecot, self.smtp.port, contracts=True, limit="60KB")
+        text = self.desk.config.read_text().replace(f"port = {self.dovecot.port}\n", f"port = {self.imap.port}\n")
+        self.desk.config.write_text(text + _LIMITS)
+        self.boxes = {"partners-com": self.desk.com, "partners-eu": self.desk.eu, "select": self.desk.select}
+        self.writer = Writer(composition.load(self.desk.config).settings)
+        with self.desk.app.database.write() as session:
+            directory_import.import_partners(session, self.writer.partners)
+            directory_import.import_accounts(session, self.writer.accounts)
+        self.log: list[str] = []
+        self._nursery = hurried.Nursery(self.desk.config)
+        self.daemons = [self._nursery.born() for _ in range(daemons)]
+
+    def _mood(self, content: bytes) -> tuple[float, str]:
+        """Some answers are slow, and some mails are refused for now: the first time, never the second."""
+        name = content.partition(b"Message-ID: ")[2].partition(b"\r\n")[0]
+        with self._moods:
+            dice = self._rng.random()
+            if dice < _REFUSED_NOW and name not in self._refused:
+                self._refused.add(name)
+                return 0.0, "451 4.7.1 Greylisted, try again later"
+            return (self._rng.uniform(0.1, 0.8) if dice > 1 - _SLOW else 0.0), ""
+
+    @property
+    def refused(self) -> int:
+        return len(self._refused)
+
+    def deliver(self, letters: Sequence[Letter]) -> None:
+        for letter in letters:
+            self.dovecot.deliver(self.boxes[letter.mailbox], letter.raw)
+
+    def wire(self, moment: Moment) -> Wire:
+        return self.imap if moment.protocol == "imap" else self.smtp
+
+    def sending(self, child: hurried.Life | None = None) -> int:
+        """Rows between DATA and its answer; of one daemon, where it has said who it is."""
+        query = sqlalchemy.select(sqlalchemy.func.count()).where(models.Outbox.state == "sending")
+        with self.desk.app.database.read() as session:
+            if child is not None:
+                owners = list(session.scalars(sqlalchemy.select(models.Host.id).where(models.Host.pid == child.pid)))
+                query = query.where(models.Outbox.lease_owner.in_(owners)) if owners else query
+            return session.scalar(query) or 0
+
+    def replace(self, child: hurried.Life) -> hurried.Life:
+        """A new daemon in the place of a dead one."""
+        self.log += child.lines
+        fresh = self._nursery.born()
+        self.daemons[self.daemons.index(child)] = fresh
+        return fresh
+
+    def unsettled(self, mails: int) -> str:
+        """What is still to come, or nothing."""
+        owing = sqlalchemy.or_(
+            models.Outbox.state.in_(("queued", "sending")),
+            sqlalchemy.and_(models.Outbox.state == "uncertain", models.Outbox.doubts < 2, models.Outbox.seal.is_(None)),
+        )
+        count = sqlalchemy.func.count()
+        with self.desk.app.database.read() as session:
+            rows = session.scalar(sqlalchemy.select(count).select_from(models.MessageRow)) or 0
+            waiting = models.MessageRow.state == "received"
+            undecided = session.scalar(sqlalchemy.select(count).where(waiting)) or 0
+            owed = session.scalar(sqlalchemy.select(count).where(owing)) or 0
+        found = {"not fetched": mails - rows, "not decided": undecided, "not delivered": owed}
+        return ", ".join(f"{number} {what}" for what, number in found.items() if number > 0)
+
+    def close(self) -> None:
+        for child in self.daemons:
+            child.kill()
+        self._nursery.stop()
+        for wire in (self.imap, self.smtp):
+            wire.stop()
+        self.sink.stop()
+        self.dovecot.stop()
+        self.desk.app.database.dispose()
+
+
+# --- faults
+
+
+class Trouble:
+    """What goes wrong, chosen by dice."""
+
+    def __init__(self, house: House, tally: Tally, rng: random.Random) -> None:
+        self._house, self._tally, self._rng = house, tally, rng
+
+    def cut(self) -> None:
+        """Both wires now and then: at a step, or at once."""
+        moment = self._rng.choice(moments.ALL)
+        if self._rng.random() < 0.5:
+            self._at(moment, lambda: self._counted(f"cut: {moment.name}", cut=True))
+        else:
+            self._house.wire(moment).watch = Trap(
+                Moment("anything", moment.protocol, self._rng.random() < 0.5, b""),
+                lambda: self._counted(f"cut: {moment.protocol}, any time", cut=True),
+            )
+            time.sleep(0.3)
+            self._house.wire(moment).watch = None
+
+    def kill(self) -> None:
+        """kill -9 of one daemon, at a step or whenever; then a new one."""
+        child = self._rng.choice(self._house.daemons)
+        if self._rng.random() < 0.8:
+            child.await_start(20)
+        if self._rng.random() < 0.5:
+            moment = self._rng.choice(moments.ALL)
+            self._at(moment, partial(self._dead, child, f"kill: {moment.name}"))
+        else:
+            time.sleep(self._rng.uniform(0, 0.8))
+        if child.alive:
+            self._dead(child, "kill: any time")
+        self._tally.kills += 1
+        self._house.replace(child)
+
+    def _at(self, moment: Moment, act: Callable[[], bool]) -> None:
+        trap = Trap(moment, act, self._rng.randint(1, 6))
+        wire = self._house.wire(moment)
+        wire.watch = trap
+        trap.sprung.wait(1.5)
+        wire.watch = None
+
+    def _dead(self, child: hurried.Life, name: str) -> bool:
+        child.kill()
+        self._tally.note(name, self._house.sending(child))
+        return False
+
+    def _counted(self, name: str, cut: bool) -> bool:
+        self._tally.note(name, self._house.sending())
+        return cut
+
+
+# --- the whole
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the campaign found; `document` is its last line."""
+
+    tally: Tally
+    mails: int
+    tickets: int
+    reckoning: reckoning.Reckoning
+    audit: str
+    left: str
+    ended: tuple[int, ...]
+    seconds: float
+    alarms: int
+
+    @property
+    def document(self) -> dict[str, object]:
+        found = self.reckoning
+        return {
+            "kills": self.tally.kills,
+            "mails": self.mails,
+            "lost": len(found.lost),
+            "double": len(found.double),
+            "unsent": len(found.unsent),
+            "uncertain": found.standing,
+            "copies": found.copies + found.renewed,
+            "audit": self.audit,
+            "wrong": len(found.wrong),
+            "stray": len(found.stray),
+            "allowed": self.tally.allowed,
+            "seconds": round(self.seconds),
+        }
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        found = [*self.reckoning.faults]
+        if self.reckoning.copies + self.reckoning.renewed > self.tally.allowed:
+            found.append(f"{self.reckoning.copies + self.reckoning.renewed} copies, {self.tally.allowed} allowed")
+        if self.audit != "clean":
+            found.append(f"audit: {self.audit}")
+        if self.left:
+            found.append(f"not settled in time: {self.left}")
+        found += [f"a daemon ended with {code} on SIGTERM" for code in self.ended if code]
+        return tuple(found)
+
+
+def run(plan: Plan, say: Callable[[str], None] = print) -> Outcome:
+    with _place(plan) as (folder, url), contextlib.ExitStack() as stack:
+        rng = random.Random(plan.seed)
+        house = House(folder, url, 2 if plan.is_postgres else 1, rng)
+        stack.callback(house.close)
+        tally, world = Tally(), Correspondent(house.writer, house.sink, rng)
+        _trouble(plan, house, tally, world, rng, say)
+        left = _drained(plan, house, tally, world, say)
+        audit = _audited(house)
+        ended = tuple(child.end() for child in house.daemons)
+        return _reckoned(house, tally, world, audit, left, ended)
+
+
+def _trouble(
+    plan: Plan, house: House, tally: Tally, world: Correspondent, rng: random.Random, say: Callable[[str], None]
+) -> None:
+    trouble = Trouble(house, tally, rng)
+    until = tally.begun + plan.seconds * (1 - _DRAIN)
+    told = time.monotonic()
+    while tally.kills < plan.kills and time.monotonic() < until:
+        left = plan.mails - len(world.letters)
+        house.deliver(world.write(min(left, max(1, round(left / (plan.kills - tally.kills))))))
+        if rng.random() < 0.5:
+            trouble.cut()
+        trouble.kill()
+        if time.monotonic() - told > 30:
+            told = time.monotonic()
+            say(f"  {tally.kills} kills, {len(world.letters)} mails, {len(house.sink.deliveries)} sent")
+    house.deliver(world.write(plan.mails - len(world.letters)) if tally.kills == plan.kills else [])
+
+
+def _drained(plan: Plan, house: House, tally: Tally, world: Correspondent, say: Callable[[str], None]) -> str:
+    """Let everything come to rest; returns what did not in time."""
+    until, told = tally.begun + plan.seconds, time.monotonic()
+    while (left := house.unsettled(len(world.letters))) and time.monotonic() < until:
+        time.sleep(0.5)
+        for child in house.daemons:
+            if not child.alive:
+                tally.faults["ended by itself"] += 1
+                house.replace(child)
+        if time.monotonic() - told > 30:
+            told = time.monotonic()
+            say(f"  draining: {left}")
+    return left
+
+
+def _asked(house: House, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "triaged", "-c", str(house.desk.config), *arguments, "--json"]
+    return subprocess.run(command, capture_output=True, text=True, env=children.environment(), timeout=120)
+
+
+def _audited(house: House) -> str:
+    """`triaged audit` while the servers are up: clean, or what it says."""
+    done = _asked(house, "audit")
+    if done.returncode == 0:
+        return "clean"
+    return (done.stdout or done.stderr).strip()[-500:]
+
+
+def _reckoned(
+    house: House, tally: Tally, world: Correspondent, audit: str, left: str, ended: tuple[int, ...]
+) -> Outcome:
+    messages, tickets, queue, invitations = (
+        json.loads(_asked(house, noun, "list").stdout) for noun in ("message", "ticket", "queue", "invite")
+    )
+    status = json.loads(_asked(house, "status").stdout)
+    books = reckoning.Books(messages, tickets, queue, invitations, status["attention"])
+    taken = [reckoning.Taken(one.recipients[0], one.content) for one in house.sink.deliveries]
+    for child in house.daemons:
+        house.log += child.lines
+    return Outcome(
+        tally=tally,
+        mails=len(world.letters),
+        tickets=len(tickets),
+        reckoning=reckoning.reckon(world.letters, books, taken),
+        audit=audit,
+        left=left,
+        ended=ended,
+        seconds=time.monotonic() - tally.begun,
+        alarms=sum("uncertain" in line and "level=error" in line for line in house.log),
+    )
+
+
+@contextlib.contextmanager
+def _place(plan: Plan) -> Iterator[tuple[Path, str]]:
+    """A folder, and the URL of an empty database: of a cluster of our own where only its kind is named."""
+    with tempfile.TemporaryDirectory(prefix="campaign-") as name:
+        folder = Path(name)
+        if plan.database in ("sqlite", ""):
+            yield folder, f"sqlite:///{folder}/triaged.db"
+        elif plan.database == "postgresql":
+            cluster = postgres.Postgres()
+            try:
+                yield folder, cluster.fresh_database()
+            finally:
+                cluster.stop()
+        else:
+            _empty(plan.database)
+            yield folder, plan.database
+
+
+def _empty(url: str) -> None:
+    """Refuse to work in a database that holds anything."""
+    database = engine.Database(url)
+    try:
+        if sqlalchemy.inspect(database.engine).get_table_names():
+            raise SystemExit(f"{url} is not empty: name a new database, or `sqlite`, or `postgresql`")
+    finally:
+        database.dispose()
+
+
+def table(outcome: Outcome) -> Iterator[str]:
+    """What was done and found, for people."""
+    found, tally = outcome.reckoning, outcome.tally
+    yield "fault                                   times"
+    for fault, times in sorted(tally.faults.items()):
+        yield f"{fault:<40}{times:>5}"
+    yield ""
+    rows = {
+        "mails in": outcome.mails,
+        "tickets": outcome.tickets,
+        "mails out": found.sent,
+        "copies, byte for byte": found.copies,
+        "invitations replaced": found.renewed,
+        "copies allowed (rows in `sending` at faults)": tally.allowed,
+        "uncertain at the end": found.standing,
+        "alarms for those in the log": outcome.alarms,
+        "seconds": round(outcome.seconds),
+        "mails in a second": round(outcome.mails / outcome.seconds, 1),
+    }
+    for name, value in rows.items():
+        yield f"{name:<46}{value:>8}"
+    for fault in outcome.faults[:40]:
+        yield f"!! {fault}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--mails", type=int, default=10_000)
+    parser.add_argument("--database", default="sqlite", help="sqlite, postgresql, or the URL of an empty database")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1800, help="everything ends within this time")
+    given = parser.parse_args()
+    plan = Plan(given.kills, given.mails, given.database, given.seed, given.seconds)
+    outcome = run(plan)
+    print("\n".join(table(outcome)))
+    short = outcome.tally.kills < plan.kills or outcome.mails < plan.mails
+    if short:
+        print(f"!! {plan.seconds:.0f} s were not enough for {plan.kills} kills and {plan.mails} mails")
+    print(json.dumps(outcome.document))
+    return 1 if outcome.faults or short else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
