@@ -181,6 +181,18 @@ class Dovecot:
             found.append((numbers.get(base.split(",")[0], 0), path.read_bytes(), {names.get(c, c) for c in flags}))
         return sorted(found, key=lambda mail: mail[0])
 
+    def sneak(self, mailbox: accounts.Mailbox, mail: bytes, uid: int) -> None:
+        """A mail under a UID that comes late: lower than what the folder has shown."""
+        maildir = self._maildir(mailbox.username)
+        self.deliver(mailbox, mail)
+        (path,) = (maildir / "new").iterdir()
+        moved = path.rename(maildir / "cur" / f"{path.name}:2,")
+        head, *lines = (maildir / "dovecot-uidlist").read_text().splitlines()
+        lines = sorted([*lines, f"{uid} :{moved.name}"], key=lambda line: int(line.split()[0]))
+        (maildir / "dovecot-uidlist").write_text("\n".join([head, *lines]) + "\n")
+        for index in maildir.glob("dovecot.index*"):
+            index.unlink()
+
     def renumber(self, mailbox: accounts.Mailbox, step: int = 1) -> None:
         """The folder as after a restore: another UIDVALIDITY (`step` more), UIDs from 1."""
         maildir = self._maildir(mailbox.username)

@@ -105,6 +105,16 @@ class Pymap:
             async for mail in found.messages()
         ]
 
+    def sneak(self, mailbox: accounts.Mailbox, mail: bytes, uid: int) -> None:
+        """A mail under a UID that comes late: lower than what the folder has shown."""
+        self._loop.run(self._sneak(mailbox.username, mail, uid))
+
+    async def _sneak(self, user: str, mail: bytes, uid: int) -> None:
+        inbox = await self._folder(user, "INBOX")
+        highest, inbox._max_uid = inbox._max_uid, uid - 1
+        await self._deliver(user, (mail,), None)
+        inbox._max_uid = highest
+
     def renumber(self, mailbox: accounts.Mailbox, step: int = 1) -> None:
         """The folder as after a restore: another UIDVALIDITY (`step` more), UIDs from 1."""
         self._loop.run(self._renumber(mailbox.username, step))

@@ -1,6 +1,6 @@
 """`triaged demo | run | check | status`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -92,6 +92,7 @@ def status(cli: "Cli", as_json: bool) -> None:
                 ("contracts", ", ".join(f"{number} {state}" for state, number in seen.contracts.items())),
                 ("invitations", ", ".join(f"{number} {state}" for state, number in seen.invitations.items())),
                 ("queue", ", ".join(f"{number} {state}" for state, number in seen.queue.items() if number)),
+                ("last audit", _audited(seen.audit)),
             ],
             "triaged",
         )
@@ -99,3 +100,10 @@ def status(cli: "Cli", as_json: bool) -> None:
             terminal.say(f"! {sentence}", "yellow")
         if not seen.attention:
             terminal.say("nothing needs a person", "green")
+
+
+def _audited(audit: dict[str, Any] | None) -> str:
+    if audit is None:
+        return "never"
+    found = len(audit["differences"])
+    return f"{audit['at']:%Y-%m-%d %H:%M} UTC, {f'{found} differences' if found else 'clean'}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from triaged import log
 from triaged.adapters import imap
-from triaged.adapters.db import conservation, engine, hosts, inspections, ledger
+from triaged.adapters.db import conservation, contract_conservation, engine, hosts, inspections, ledger, soundness
 from triaged.adapters.db.conservation import Ground
 from triaged.domain.accounting import Check, Difference, Page
 from triaged.domain.errors import PermanentError, TransientError
@@ -100,7 +100,7 @@ def audit(
 ) -> Audited:
     """Look at everything, wait a moment, look again at what seemed wrong; only what is wrong both times is.
 
-    Raises TransientError and PermanentError where the database cannot be read."""
+    `stop` ends the moment early. Raises TransientError and PermanentError where the database cannot be read."""
     house = _House(database, settings, clock, depth)
     looks = house.looks()
     found = [look() for look in looks]
@@ -129,9 +129,11 @@ def _keep(database: engine.Database, audited: Audited) -> None:
         inspections.store(session, NAME, audited.at, problems)
 
 
-def nightly(database: engine.Database, settings: Settings, clock: Callable[[], datetime]) -> Audited:
+def nightly(
+    database: engine.Database, settings: Settings, clock: Callable[[], datetime], stop: threading.Event
+) -> Audited:
     """The same as a job: every difference is an error in the log."""
-    audited = audit(database, settings, clock)
+    audited = audit(database, settings, clock, stop=stop)
     for one in audited.differences[:_TOLD]:
         log.error("difference", check=one.check, text=one.text, fix=one.fix)
     for reason in audited.unreachable:
@@ -153,13 +155,16 @@ class _House:
         servers = [] if self.depth.offline else [partial(self._mailbox, one) for one in self.settings.mailboxes]
         tables = (
             self._paged(conservation.messages),
-            self._paged(lambda session, _on, after: conservation.tickets(session, after)),
-            self._paged(conservation.queue),
+            self._paged(conservation.standstill),
             self._paged(self._damaged),
-            self._paged(lambda session, on, _after: conservation.standstill(session, on)),
-            self._paged(lambda session, on, _after: conservation.twins(session, on)),
-            self._paged(lambda session, on, _after: conservation.overdue(session, on)),
-            self._paged(lambda session, _on, _after: conservation.broken(session)),
+            self._paged(conservation.tickets),
+            self._paged(conservation.twins),
+            self._paged(conservation.queue),
+            self._paged(conservation.overdue),
+            self._paged(contract_conservation.orders),
+            self._paged(contract_conservation.contracts),
+            self._paged(contract_conservation.invitations),
+            self._file,
         )
         return [*servers, *tables]
 
@@ -186,6 +191,15 @@ class _House:
 
     def _damaged(self, session: engine.Session, on: Ground, after: int) -> Page:
         return conservation.damaged(session, after, None if self.depth.deep else on.now.toordinal())
+
+    def _file(self) -> Look:
+        """SQLite's own word on its file; PostgreSQL looks after its own."""
+        if self.database.dialect != "sqlite":
+            return Look()
+        told = soundness.whole(self.database)
+        fix = "Restore the database from a backup, and look at the disk"
+        found = [Difference(Check.DATABASE, f"SQLite: {text}", fix, about=text) for text in told]
+        return Look(Counter({Check.DATABASE: 1}), found)
 
     def _mailbox(self, mailbox: Mailbox) -> Look:
         """A mailbox against its ledger; a server that cannot be reached is named, and the rest is looked at."""

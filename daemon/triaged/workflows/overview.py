@@ -24,7 +24,6 @@ from triaged.adapters.db.models import Inspection
 from triaged.domain.delivery import State
 from triaged.settings import Settings
 
-
 _AUDITED = timedelta(days=2)
 
 

@@ -177,8 +177,8 @@ def _unsettled(row: Any, around: _Around, on: Ground) -> Iterator[Difference]:
         yield differs("was added to a ticket whose history does not have it", _RESTORE)
     if row.decision == "order" and _order(row) not in around.orders:
         yield differs("is an order that is not among the orders", f"{_RESTORE}, or `triaged order import` it")
-    if row.decision == "duplicate" and (row.duplicate_of not in around.mails or row.duplicate_of >= row.id):
-        yield differs("is a duplicate of no earlier mail", f"{_RESTORE}; see `triaged message show {row.id}`")
+    if row.decision == "duplicate" and (row.duplicate_of not in around.mails or row.duplicate_of == row.id):
+        yield differs("is a duplicate of no other mail", f"{_RESTORE}; see `triaged message show {row.id}`")
 
 
 def _held_up(row: Any, differs: Any, on: Ground) -> Iterator[Difference]:
@@ -245,7 +245,7 @@ def damaged(session: Session, after: int, night: int | None) -> Page:
     return Page(ids[-1] if len(ids) == PAGE else None, {Check.BYTES: 0}, tuple(found), {"bytes verified": len(ids)})
 
 
-def standstill(session: Session, on: Ground) -> Page:
+def standstill(session: Session, on: Ground, _after: int) -> Page:
     """Mails that wait although nothing was decided for a while, named together."""
     waiting = MessageRow.state == "received"
     number = session.scalar(sqlalchemy.select(sqlalchemy.func.count()).where(waiting)) or 0
@@ -262,7 +262,7 @@ def standstill(session: Session, on: Ground) -> Page:
 # --- tickets ----------------------------------------------------------------------------------------------------------
 
 
-def tickets(session: Session, after: int) -> Page:
+def tickets(session: Session, _on: Ground, after: int) -> Page:
     """Every ticket was opened once, by one mail that says so, too."""
     query = sqlalchemy.select(Ticket.id, Ticket.number, Ticket.mailbox).where(Ticket.id > after)
     rows = session.execute(query.order_by(Ticket.id).limit(PAGE)).all()
@@ -294,7 +294,7 @@ def _opening(row: Any, opened: Collection[Any]) -> Iterator[Difference]:
             yield differs(f"was opened by message {message}, which does not say so", message)
 
 
-def twins(session: Session, on: Ground) -> Page:
+def twins(session: Session, on: Ground, _after: int) -> Page:
     """One mail opens one ticket, at each desk."""
     count = sqlalchemy.func.count()
     opened = (Event.kind == "opened", Event.message_id.is_not(None))
@@ -394,7 +394,7 @@ def _astray(row: Any, causeless: Collection[str], on: Ground) -> Iterator[Differ
         yield differs(f"is held by the daemon {row.lease_owner} past its time", look)
 
 
-def overdue(session: Session, on: Ground) -> Page:
+def overdue(session: Session, on: Ground, _after: int) -> Page:
     """Mails that could have gone long ago, named together: the relay is down, or nobody delivers."""
     late = (Outbox.state == State.QUEUED, Outbox.lease_owner.is_(None), Outbox.due_at < on.now - OVERDUE)
     number = session.scalar(sqlalchemy.select(sqlalchemy.func.count()).select_from(Outbox).where(*late)) or 0
@@ -408,18 +408,3 @@ def overdue(session: Session, on: Ground) -> Page:
     text = f"mail {first.id} of the queue should have gone at {since}, and {number - 1} more are over an hour late"
     fix = f"The relay said: {first.last_error}" if first.last_error else "See `triaged status`: does a daemon run?"
     return Page(differences=(Difference(Check.QUEUE, text, fix, queue=first.id),))
-
-
-# --- the file ---------------------------------------------------------------------------------------------------------
-
-
-def broken(session: Session) -> Page:
-    """What SQLite says of its own pages and references; PostgreSQL looks after its own."""
-    if session.get_bind().dialect.name != "sqlite":
-        return Page()
-    pages = [str(text) for (text,) in session.execute(sqlalchemy.text("PRAGMA quick_check(20)")) if text != "ok"]
-    lost = session.execute(sqlalchemy.text("PRAGMA foreign_key_check")).all()
-    counted = Counter(f"{table} rows refer to {parent} rows that are not there" for table, _row, parent, _key in lost)
-    texts = pages + [f"{number} {what}" for what, number in counted.items()]
-    found = tuple(Difference(Check.DATABASE, f"SQLite: {text}", _RESTORE, about=text) for text in texts)
-    return Page(None, {Check.DATABASE: 1}, found)
