@@ -66,6 +66,7 @@ class Laboratory:
         )
         self._template = folder / "template.db"
         self._keep()
+        self.reset()
         self.nursery = Nursery(self.house.config)
 
     def stop(self) -> None:
@@ -106,6 +107,10 @@ class Laboratory:
     def _box(self, one: Input) -> accounts.Mailbox:
         box: accounts.Mailbox = getattr(self.house, one.mailbox)
         return box
+
+    def taken(self) -> list[smtp_sink.Delivery]:
+        """What the relay took since the beginning."""
+        return list(self._sink.deliveries)
 
     # --- lives
 
@@ -192,7 +197,7 @@ class Laboratory:
         nobody else was written to."""
         found = []
         copies: dict[tuple[str, str], list[bytes]] = defaultdict(list)
-        for delivery in list(self._sink.deliveries):
+        for delivery in self.taken():
             identity = re.search(rb"(?m)^Message-ID: (\S+)", delivery.content)
             copies[delivery.recipients[0], identity[1].decode() if identity else ""].append(delivery.content)
         expected = set()

@@ -78,9 +78,9 @@ class Nursery:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{ROOT}"},
         )
-        assert self._answer(20) == {"warm": True}
+        assert self._answer(40) == {"warm": True}, self.told()
 
     def born(self, order: Order) -> Life:
         told = self.ask(json.dumps(asdict(order)), 20)
@@ -134,6 +134,12 @@ class Nursery:
 def serve(config: Path, diary: Path) -> None:
     """Answer orders on standard input, one line each, until it ends."""
     app = composition.load(config)
+    with diary.open("a", buffering=1) as stream:
+        log.configure(stream=stream)
+        schedule.run_once(app)  # statements compiled, templates read: what every life would do anew
+    app.database.dispose()
+    while threading.active_count() > 1:  # a child has only the thread that forks
+        time.sleep(0.01)
     _say(warm=True)
     child, release = 0, -1
     for line in sys.stdin:
