@@ -50,6 +50,18 @@ def upgrade() -> None:
         sa.Column("problems", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_inspection")),
     )
+    op.create_table(
+        "handling",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("message_id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_handling_message_id_message")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_handling")),
+    )
+    op.create_index("ix_handling_message_id", "handling", ["message_id"])
     with op.batch_alter_table("message", schema=None) as batch_op:
         batch_op.add_column(sa.Column("trust", sa.String(length=16), nullable=True))
     with op.batch_alter_table("outbox", schema=None) as batch_op:
@@ -91,6 +103,8 @@ def downgrade() -> None:
         batch_op.drop_column("delayed_at")
     with op.batch_alter_table("message", schema=None) as batch_op:
         batch_op.drop_column("trust")
+    op.drop_index("ix_handling_message_id", "handling")
+    op.drop_table("handling")
     op.drop_table("inspection")
     op.drop_table("installation")
     op.drop_table("lease")

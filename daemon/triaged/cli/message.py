@@ -1,14 +1,17 @@
 """`triaged message`: the ledger of mails received."""
 
+import getpass
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from triaged.cli import ROW, json_option, print_json
+from triaged.cli import ROW, Exit, json_option, print_json, stop
 
 if TYPE_CHECKING:
     from triaged.cli import Cli
+    from triaged.workflows.erasure import Plan
 
 
 @click.group()
@@ -57,14 +60,15 @@ def list_(cli: "Cli", state: str | None, limit: int | None, as_json: bool) -> No
 def show(cli: "Cli", number: int, as_json: bool) -> None:
     """One mail: where it came from and how it was decided."""
     from triaged.adapters import terminal
-    from triaged.adapters.db import casebook
+    from triaged.adapters.db import casebook, erasure
 
     with cli.database.read() as session:
-        record = casebook.one(session, number)
+        record, handled = casebook.one(session, number), erasure.handled(session, number)
     if as_json:
-        print_json(record.document())
+        print_json({**record.document(), "handled": handled})
         return
-    terminal.facts(record.row.items())
+    told = [(one["did"], f"{one['at']:%Y-%m-%d %H:%M} UTC by {one['by']}: {one['why'] or '-'}") for one in handled]
+    terminal.facts([*record.row.items(), *told])
     if record.receipt:
         terminal.decision(record.receipt, f"message {number}")
         terminal.steps(record.receipt)
@@ -99,6 +103,57 @@ def replay(cli: "Cli", number: int, as_json: bool) -> None:
         return
     terminal.decision(receipt, f"message {number}, decided again")
     terminal.steps(receipt)
+
+
+@message.command()
+@click.argument("numbers", type=ROW, nargs=-1)
+@click.option("--sender", metavar="ADDRESS", help="Everything of one person instead.")
+@click.option("--why", default="", help="The reason; the ledger keeps it.")
+@click.option("--withdraw", is_flag=True, help="What is still owed for it never goes out.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go, and what stays.")
+@json_option
+@click.pass_obj
+def erase(
+    cli: "Cli", numbers: tuple[int, ...], sender: str | None, why: str, withdraw: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Erase what NUMBERS, or one person's mails, say of persons: bytes, addresses, texts, and what we answered. Rows,
+    hashes and numbers stay, so the same mail again is still a duplicate."""
+    from triaged import app
+    from triaged.workflows import erasure
+
+    if bool(numbers) == bool(sender):
+        raise click.UsageError("name mails by number, or a person by --sender ADDRESS")
+    wish = erasure.Wish(tuple(dict.fromkeys(numbers)), (sender or "").strip().lower(), withdraw)
+    if dry_run:
+        plan, left = erasure.plan(app.ready(cli.app).database, wish, cli.app.key), ""
+    else:
+        plan = erasure.erase(cli.database, wish, cli.app.key, getpass.getuser(), why, datetime.now(UTC))
+        left = erasure.scrub(cli.database)
+    if as_json:
+        print_json({**plan.document(), "left": left or None})
+    else:
+        _told(plan, left, dry_run)
+    if plan.hindrances:
+        stop(Exit.PROBLEMS, "nothing can be erased before:\n" + "\n".join(f"- {one}" for one in plan.hindrances))
+
+
+def _told(plan: "Plan", left: str, dry_run: bool) -> None:
+    from triaged.adapters import terminal
+
+    terminal.facts(
+        [
+            ("mails", plan.mails),
+            ("tickets", plan.tickets),
+            ("orders", plan.orders),
+            ("mails of ours", plan.letters),
+            ("mentioned elsewhere", plan.mentions),
+            ("stays", plan.kept),
+        ],
+        "would be erased" if dry_run else "erased",
+    )
+    if left:
+        terminal.say(f"! {left}", "yellow")
+    terminal.say("logs, backups and the server's folders are not the daemon's to erase: docs/operator.md, Erasure")
 
 
 @message.command(hidden=True)

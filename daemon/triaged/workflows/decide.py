@@ -18,7 +18,7 @@ from triaged.adapters.db.casebook import Work
 from triaged.adapters.db.engine import Session
 from triaged.desks import contracts, correspondence, placing, reception, returned
 from triaged.desks.case import Desk, Mail
-from triaged.domain import commitments, trust
+from triaged.domain import commitments, erasure, trust
 from triaged.domain import ticket as ticket_rules
 from triaged.domain.decision import Decision, Reason, Sender, Step, Verdict
 from triaged.domain.errors import TransientError
@@ -97,6 +97,7 @@ def _batch(office: Office, now: datetime, printed: Sequence[int], stopping: Call
         with office.database.write() as session:
             ours = casebook.ours(session, office.owner, claimed)
             casebook.release(session, office.owner, claimed[len(read) :])
+            casebook.one_copy_at_a_time(session, [one.content for one in read])
             if any(one.mail.mailbox.desk == "contracts" for one in read):
                 customers.one_after_the_other(session)
             done = [_settle(session, office, one, now) for one in read if one.work.id in ours]
@@ -210,7 +211,7 @@ def _blindly(session: Session, office: Office, read: Read, failure: str, now: da
 def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> Decision:
     """Decide one mail and write everything that follows from it."""
     work, message = read.work, read.mail.message
-    twin = casebook.twin(session, work, message.message_id, read.content, _elsewhere(office, read))
+    twin = casebook.twin(session, work, _known_as(office, message.message_id), read.content, _elsewhere(office, read))
     considered = _again(session, office, read, twin) if twin else reception.consider(read.mail, office.desk, session)
     decision, ticket_id = considered.decision, None
     if decision.verdict is Verdict.TICKET:
@@ -239,6 +240,11 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
     if decision.unknown and decision.sender and decision.sender.authenticated:
         guesses.watch(session, decision.sender.address, now)
     return decision
+
+
+def _known_as(office: Office, message_id: str) -> tuple[str, ...]:
+    """A Message-ID, and what is left of it once its mail was erased."""
+    return (message_id, erasure.pseudonym(message_id, office.desk.key)) if message_id else ()
 
 
 def _elsewhere(office: Office, read: Read) -> tuple[str, ...]:

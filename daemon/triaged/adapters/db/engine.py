@@ -23,7 +23,13 @@ Result = TypeVar("Result")
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _UNSYNCED = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
 _STANDBY = "25006"  # PostgreSQL: read_only_sql_transaction
-_SQLITE_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+_SQLITE_PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "foreign_keys": 1,
+    "busy_timeout": 10_000,
+    "secure_delete": 1,  # what is erased is overwritten
+}
 
 DAMAGED = (
     "Stop triaged, keep the file and those beside it (-wal, -shm) as they are: nothing is made anew. Look at the disk, "

@@ -134,6 +134,19 @@ class RawRow(Base):
     zstd: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class Handling(Base):
+    """What a person did to a mail by hand (released, dropped, erased), who and when; only ever added to."""
+
+    __tablename__ = "handling"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("message.id"), index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    kind: Mapped[str] = mapped_column(String(16))
+    why: Mapped[str] = mapped_column(default="")
+
+
 class Account(Base):
     """A customer's organisation (INTERFACE §2)."""
 
