@@ -44,6 +44,7 @@ address = "select@vendor.example"
 [trust]
 authserv_ids = ["mx.vendor.example"]
 {trust}
+{bounce}
 [limits]
 message = "{limit}"
 """
@@ -130,6 +131,7 @@ def install(
     policy: str = "",
     contracts: bool = False,
     public_url: str = "http://127.0.0.1:8099",
+    bounce: str = "",
 ) -> Installation:
     """Write the configuration, make the schema, import the sample directory."""
     eu, com = server.mailbox(), server.mailbox()  # type: ignore[attr-defined]  # pymap's or Dovecot's
@@ -156,7 +158,15 @@ def install(
     config = folder / "triaged.toml"
     config.touch(mode=0o600)
     config.write_text(
-        _CONFIG.format(url=url, mailboxes=written, smtp=relay_port, trust=trust, limit=limit, public_url=public_url)
+        _CONFIG.format(
+            url=url,
+            mailboxes=written,
+            smtp=relay_port,
+            trust=trust,
+            limit=limit,
+            public_url=public_url,
+            bounce=f'[bounce]\nmailbox = "{bounce}"' if bounce else "",
+        )
     )
     app = composition.load(config)
     composition.upgrade(app)

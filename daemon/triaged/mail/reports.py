@@ -49,7 +49,9 @@ _FAILED = re.compile(
     re.IGNORECASE,
 )
 _DELIVERED = re.compile(
-    r"(?:delivered|relayed|remis|zugestellt|entregado)\s?:|was (?:successfully )?delivered", re.IGNORECASE
+    r"(?<!non )(?<!not )(?<!no )(?<!nicht )(?:delivered|relayed|remis|zugestellt|entregado)\s?:"
+    r"|was (?:successfully )?delivered",
+    re.IGNORECASE,
 )
 _WORST_FIRST = ("failed", "delayed", "relayed", "expanded", "delivered")
 _BY_CLASS = {"5": "failed", "4": "delayed", "2": "delivered"}

@@ -36,7 +36,7 @@ def findings(
     for mailbox in settings.mailboxes:
         yield _mailbox(mailbox, settings.limits.message)
     yield _relay(relay)
-    yield _bounces(settings)
+    yield bounces(settings)
     yield from _templates("templates", renderer.problems(), renderer.locales())
     yield from _templates("pages", portal.problems(), portal.locales)
 
@@ -75,7 +75,7 @@ def _relay(relay: smtp.Relay) -> Finding:
     return Finding("ok", "relay", f"{relay.name} takes our mail")
 
 
-def _bounces(settings: Settings) -> Finding:
+def bounces(settings: Settings) -> Finding:
     """Whether each mail has a return path of its own. That mail to it really arrives, only a bounce can show."""
     domain, name = settings.service.domain, settings.bounce_mailbox
     if not name:
