@@ -1,19 +1,23 @@
 """The composition root: the only place that builds anything from the configuration."""
 
+import contextlib
 import secrets
 import socket
+import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from triaged import log, settings
-from triaged.adapters import directory_file, pages, smtp, templates
-from triaged.adapters.db import casebook, engine, ledger, migrations
+from triaged.adapters import confinement, directory_file, imap, lifenote, pages, smtp, templates
+from triaged.adapters.db import casebook, engine, leases, ledger, migrations
 from triaged.desks import correspondence, reception, sealed
 from triaged.desks.bureau import Bureau
-from triaged.desks.case import Desk
+from triaged.desks.case import Desk, Mail
 from triaged.domain import order_form
 from triaged.domain.decision import Decision, Verdict
 from triaged.domain.errors import PermanentError, TransientError
@@ -21,19 +25,21 @@ from triaged.domain.message import Message
 from triaged.domain.order import Draft
 from triaged.mail import attachments, reader
 from triaged.settings import Settings
-from triaged.workflows import decide, intake, portal
+from triaged.workflows import backup, decide, intake, portal, rescue
 
 _KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything a command or the daemon needs, built once. `key` signs our Message-IDs and log ids."""
+    """Everything a command or the daemon needs, built once. `key` signs our Message-IDs and log ids; `command` starts
+    this program once more with the same configuration, where that has a file."""
 
     settings: Settings
     database: engine.Database
     renderer: templates.Renderer
     key: bytes
+    command: tuple[str, ...] = ()
 
     @property
     def desk(self) -> Desk:
@@ -64,7 +70,8 @@ class App:
 
 def load(config: Path | None) -> App:
     """Read the configuration and open what it names. Raises ConfigurationError with every problem at once."""
-    return build(settings.load(config))
+    named = ("-c", str(config)) if config else ()
+    return replace(build(settings.load(config)), command=(sys.executable, "-m", "triaged", *named))
 
 
 def build(values: Settings) -> App:
@@ -88,11 +95,22 @@ def _templates(values: Settings) -> list[Path]:
 def ready(app: App) -> App:
     """Refuse to work on a schema that is not this program's. Raises PermanentError with the command that mends it."""
     found, wanted = schema(app)
+    _refuse_emptied(app, found)
     if found != wanted:
         raise PermanentError(
             f"the database has {found or 'no schema'}, this program needs {wanted}: run `triaged db upgrade` first"
         )
     return app
+
+
+def _refuse_emptied(app: App, found: str | None) -> None:
+    """A database without tables where there was one is a loss, not a beginning. Raises PermanentError."""
+    folder = app.settings.service.state_dir
+    if found is None and lifenote.read(folder, app.database.name):
+        raise PermanentError(
+            f"the database is empty, and triaged has worked on it before ({folder / lifenote.FILE} says so): bring it "
+            "back with `triaged db restore BACKUP`, or remove that note to begin anew with nothing"
+        )
 
 
 def schema(app: App) -> tuple[str | None, str]:
@@ -104,6 +122,7 @@ def schema(app: App) -> tuple[str | None, str]:
 def upgrade(app: App) -> tuple[str | None, str]:
     """Bring the schema up; returns where it stood and where it stands."""
     before = schema(app)[0]
+    _refuse_emptied(app, before)
     with engine.translated():
         return before, migrations.upgrade(app.database, settings.shipped("migrations"))
 
@@ -123,7 +142,7 @@ def explain(app: App, raw: bytes, mailbox: str | None) -> Explained:
     if truncated:  # as intake would have taken it
         raw = raw.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     place = app.settings.mailbox(mailbox) if mailbox else _addressed(app, raw)
-    mail = reception.read_mail(raw, place, app.desk, datetime.now(UTC), truncated)
+    mail = reception.read_mail(raw, place, app.desk, datetime.now(UTC), truncated, on_file=True)
     with ready(app).database.read() as session:
         decision = reception.consider(mail, app.desk, session).decision
     if mail.mailbox.desk == "contracts":  # our own subjects, whatever the sender's was
@@ -169,6 +188,29 @@ def replay(app: App, number: int) -> Decision:
     return replace(decision, ticket=decision.ticket or record.row["ticket"] or "")
 
 
+def rehearse(app: App, tasks: Iterable[str], out: IO[bytes]) -> None:
+    """The daemon's child, for mails that it tried in vain: `17` is decided, of `17 heading` only the heading is read;
+    nothing is stored. What a mail raises is the daemon's to hear when it tries again itself, but for want of memory."""
+    confinement.perform(tasks, out, partial(_rehearsed, ready(app)))
+
+
+def _rehearsed(app: App, task: str) -> None:
+    number, _space, part = task.partition(" ")
+    step = partial(_heading if part else replay, app, int(number))
+    with contextlib.suppress(TransientError):  # the database's trouble: the daemon will meet it
+        failure = decide.tried(step)
+        if isinstance(failure, decide.Failure) and failure.memory:
+            raise MemoryError
+
+
+def _heading(app: App, number: int) -> Mail:
+    with app.database.read() as session:
+        record = casebook.one(session, number)
+        raw = ledger.raw(session, number)
+    place = app.settings.mailbox(record.row["mailbox"])
+    return reception.read_heading(raw, place, app.desk, record.row["received_at"])
+
+
 def bureau(app: App, actor: str) -> Bureau:
     """Where the commands of associates and operators act."""
     return Bureau(ready(app).database, app.desk, app.post, actor)
@@ -176,25 +218,50 @@ def bureau(app: App, actor: str) -> Bureau:
 
 def office(app: App, owner: str) -> decide.Office:
     """Where mails are decided."""
-    return decide.Office(app.database, app.desk, app.post, owner)
+    rehearsal = confinement.Rehearsal((*app.command, "message", "rehearse")) if app.command else None
+    return decide.Office(app.database, app.desk, app.post, owner, rehearsal)
 
 
-def intakes(
-    app: App, stop: threading.Event, wake: Callable[[], None], progress: Callable[[str, Mapping[str, object]], None]
-) -> tuple[intake.Intake, ...]:
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a daemon lends the threads of its mailboxes: its stop, its clock, its bells, who may poll, and who hangs."""
+
+    stop: threading.Event
+    now: Callable[[], datetime]
+    wake: Callable[[], None]
+    progress: Callable[[str, Mapping[str, object]], None]
+    tenure: Callable[[str], intake.Tenure]
+    pulse: Callable[[str, float], None]
+
+
+def intakes(app: App, watched: Watched) -> tuple[intake.Intake, ...]:
     """One per mailbox."""
     return tuple(
         intake.Intake(
             mailbox=mailbox,
             database=app.database,
             limit=app.settings.limits.message,
-            now=lambda: datetime.now(UTC),
-            wake=wake,
-            progress=progress,
-            stop=stop,
+            now=watched.now,
+            wake=watched.wake,
+            progress=watched.progress,
+            stop=watched.stop,
+            tenure=watched.tenure(mailbox.name),
+            pulse=partial(watched.pulse, leases.mailbox(mailbox.name)),
+            rescue=partial(_rescued, app, mailbox),
         )
         for mailbox in app.settings.mailboxes
     )
+
+
+def _rescued(app: App, mailbox: settings.Mailbox, connection: imap.Connection) -> int:
+    about = rescue.Rescue(mailbox, app.database, app.settings.limits.message)
+    return rescue.bring_back(about, connection, datetime.now(UTC))
+
+
+def live(app: App) -> None:
+    """One sign of life more, in the database and beside it; notices an old backup in the database's place."""
+    values = app.settings
+    backup.live(app.database, values.service.state_dir, tuple(values.policy.regions), datetime.now(UTC))
 
 
 def relay(app: App) -> smtp.Relay:

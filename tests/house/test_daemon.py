@@ -93,7 +93,7 @@ def test_kill_9_at_any_time_loses_nothing_and_doubles_no_ticket(
 ) -> None:
     for life in range(4):
         with running(house) as daemon:
-            imap_server.deliver(house.eu, *(desk.mail(COMPLETE, number=10 * life + n) for n in range(5)))
+            imap_server.deliver(house.eu, *(desk.mail(f"{COMPLETE}{life}-{n}", number=10 * life + n) for n in range(5)))
             daemon.await_line(lambda lines, life=life: len(decisions(lines)) > life)  # type: ignore[misc]  # bound now
             daemon.end(signal.SIGKILL)
     fall_silent(house)

@@ -84,7 +84,7 @@ def test_what_another_process_has_claimed_is_left_to_it_until_its_lease_ends(hou
 def test_a_graceful_stop_gives_back_what_was_claimed_without_a_mark(house: desk.Installation) -> None:
     with house.app.database.write() as session:
         claimed = casebook.claim(session, "me", now(), 20)
-        casebook.release(session, [work.id for work in claimed])
+        casebook.release(session, "me", claimed)
     assert [record.row["attempts"] for record in house.messages()] == [0, 0, 0]
 
 

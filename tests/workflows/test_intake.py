@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import io
 import queue
@@ -445,7 +446,7 @@ class States:
 def running(one: intake.Intake, jitter: float = 0.0) -> Iterator[States]:
     """`watch` in a thread, as the daemon does it; stopped and joined at the end."""
     states = States()
-    one = intake.Intake(one.mailbox, one.database, one.limit, one.now, one.wake, states, one.stop, one.deadlines)
+    one = dataclasses.replace(one, progress=states)
     thread = threading.Thread(target=intake.watch, args=(one, lambda: jitter))
     thread.start()
     try:

@@ -32,6 +32,8 @@ _SLICE = 1.0  # how soon a stop is seen while idling, seconds
 # What imaplib and the lexer of imapclient raise when a network breaks or a server lies.
 _BROKEN = (OSError, exceptions.IMAPClientError, ValueError, LookupError, TypeError, EOFError, MemoryError)
 
+Pulse = Callable[[float], None]
+
 _BUSY = ("[UNAVAILABLE]", "[INUSE]", "[SERVERBUG]", "[LIMIT]")
 
 
@@ -196,8 +198,9 @@ class Connection:
     """A logged-in connection. Every method raises TransientError when the network or the server breaks, and
     PermanentError when somebody has to change something; after either the connection is good for `close` only."""
 
-    def __init__(self, mailbox: Mailbox, client: _Client, lever: _Lever, deadlines: Deadlines) -> None:
+    def __init__(self, mailbox: Mailbox, client: _Client, lever: _Lever, deadlines: Deadlines, pulse: Pulse) -> None:
         self._mailbox, self._client, self._lever, self._deadlines = mailbox, client, lever, deadlines
+        self._pulse = pulse
         self._alive = True
         self._capabilities: frozenset[bytes] = frozenset()
         self._keywords = False
@@ -302,6 +305,12 @@ class Connection:
             case Tidying.KEYWORD:
                 self._client.add_flags(uids, [KEYWORD], silent=True)
 
+    def bring_back(self, uids: Sequence[int]) -> None:
+        """Move mails from the archive into the folder again."""
+        with self._command("MOVE", self._deadlines.long):
+            self._client.select_folder(self._mailbox.archive)
+            self._tidy(uids, self._mailbox.folder)
+
     def make_archive(self) -> str:
         """Create the archive folder where it is not there. Returns "" or why the server refused."""
         archive = self._mailbox.archive
@@ -335,6 +344,7 @@ class Connection:
             self._client.idle()
             heard = self._client.wire.heard()
             poller.register(self._client.socket().fileno(), select.POLLIN)
+        self._pulse(seconds)
         while not heard and not stop.is_set() and (left := end - time.monotonic()) > 0:
             heard = bool(poller.poll(min(left, _SLICE) * 1000))
         with self._command("DONE", self._deadlines.short):
@@ -396,6 +406,7 @@ class Connection:
         if not self._alive:
             raise TransientError(f"{self._place()}: the connection was given up")
         self._alive = False
+        self._pulse(seconds)
         with _explained(self._mailbox, name, self._lever, seconds):
             yield
         self._alive = True
@@ -404,20 +415,24 @@ class Connection:
 DEADLINES = Deadlines()
 
 
-def connect(mailbox: Mailbox, longest: int, deadlines: Deadlines = DEADLINES) -> Connection:
-    """Connect and log in; `longest` is the size in bytes of the largest literal that we will ask for.
+def connect(
+    mailbox: Mailbox, longest: int, deadlines: Deadlines = DEADLINES, pulse: Pulse = lambda _seconds: None
+) -> Connection:
+    """Connect and log in; `longest` is the size in bytes of the largest literal that we will ask for; `pulse` is told
+    before each command and each IDLE how long it may take.
 
     Raises TransientError (network), LoginRefused, and PermanentError (certificate, STARTTLS, configuration)."""
     _refuse_control_characters(mailbox)
     context = None if mailbox.security == "none" else ssl.create_default_context()
     lever = _Lever()
+    pulse(deadlines.connect)
     try:
         with _explained(mailbox, "connect", lever, deadlines.connect):
             client = _Client(mailbox, context if mailbox.security == "tls" else None, lever, longest)
     except (TransientError, PermanentError):
         lever.release()
         raise
-    connection = Connection(mailbox, client, lever, deadlines)
+    connection = Connection(mailbox, client, lever, deadlines, pulse)
     try:
         if context and mailbox.security == "starttls":
             connection._start_tls(context)

@@ -55,12 +55,13 @@ def deliver_due(
     seals: Seals | None = None,
     quiet: timedelta = QUIET,
     patience: float = PATIENCE,
+    pulse: Callable[[], None] = lambda: None,
 ) -> Delivered:
     """Send until nothing is due, or the relay is down, or `stop` is set: then no more is claimed, and DATA in progress
     gets `patience` seconds. `owner` is this process by its heartbeat, one round at a time; `seals` makes the mails that
-    hold a secret.
+    hold a secret; `pulse` is called at every turn, for the watchdog.
     Raises TransientError when the database is away."""
-    work = _Work(database, relay, owner, clock, stop or threading.Event(), seals, quiet, patience)
+    work = _Work(database, relay, owner, clock, stop or threading.Event(), seals, quiet, patience, pulse)
     try:
         work.take_up()
         while work.turn():
@@ -143,6 +144,7 @@ class _Work:
         seals: Seals | None,
         quiet: timedelta,
         patience: float,
+        pulse: Callable[[], None],
     ) -> None:
         self._database = database
         self._relay = relay
@@ -152,6 +154,7 @@ class _Work:
         self._seals = seals
         self._quiet = quiet
         self._patience = patience
+        self._pulse = pulse
         self._stopped_at: float | None = None
         self._preparing: dict[Future[smtp.Prepared], Claimed] = {}
         self._sending: dict[Future[delivery.Answer], Claimed] = {}
@@ -169,6 +172,7 @@ class _Work:
 
     def turn(self) -> bool:
         """One commit of all that happened, then on with it. False when nothing is under way any more."""
+        self._pulse()
         preparing = {future: row for future, row in self._preparing.items() if future.done()}
         sending = {future: row for future, row in self._sending.items() if future.done()}
         self._preparing = {future: row for future, row in self._preparing.items() if future not in preparing}
@@ -220,6 +224,7 @@ class _Work:
         anything else a few times, before the connections are given up."""
         tries = _TRIES if news.answers else _FEW_TRIES
         while True:
+            self._pulse()
             try:
                 with self._database.write() as session:
                     return self._commit(session, news, room)

@@ -4,6 +4,7 @@ The order is the guarantee: fetch a batch, store its bytes and the cursor in one
 archive or flag on the server, which is courtesy. What a stop left untidy is tidied at the next poll.
 """
 
+import contextlib
 import math
 import random
 import threading
@@ -16,7 +17,7 @@ from typing import Protocol
 
 from triaged import log
 from triaged.adapters import imap
-from triaged.adapters.db import engine, ledger
+from triaged.adapters.db import engine, leases, ledger
 from triaged.domain.errors import PermanentError, TransientError
 
 BATCH_MAILS, BATCH_BYTES = 50, 8 << 20
@@ -27,8 +28,10 @@ TRIES = 3  # for a mail that the server shows but does not hand out
 AGAIN = 5.0  # seconds until the next of these tries
 DROPS = 10  # for a mail at which the server drops the connection; networks do that, too, so more of them
 LONGEST_IDLE = 300.0
+ELSEWHERE = "elsewhere"  # another host polls this mailbox
 _INCARNATION = 2**32  # UIDVALIDITY has 32 bits; a folder made anew under the same value counts in the bits above
 
+_TURN = 1.0  # seconds that we wait for a mailbox before looking whether to stop
 _NETWORK = (1.0, 60.0)  # first and longest pause in seconds
 _REFUSED = (60.0, 900.0)  # a log-in that is tried too often gets locked
 
@@ -42,10 +45,43 @@ class Mailbox(imap.Mailbox, Protocol):
     def idle(self) -> bool: ...
 
 
+class Tenure(Protocol):
+    """The right to poll a mailbox, alone among all hosts (workflows/sharing.py)."""
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is ours now, waiting up to these seconds for it."""
+
+    def mine(self) -> bool:
+        """Whether to go on."""
+
+    def check(self, session: engine.Session) -> None:
+        """In every transaction of ours. Raises leases.Lost, which rolls it back."""
+
+    def leave(self) -> None:
+        """Let others have it."""
+
+
+class Alone:
+    """Nobody else is there to poll."""
+
+    def wait(self, seconds: float) -> bool:  # it is ours already
+        return True
+
+    def mine(self) -> bool:
+        return True
+
+    def check(self, session: engine.Session) -> None:
+        pass
+
+    def leave(self) -> None:
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """One mailbox, and where its mail goes. `wake` is called after each commit of new mail; `progress` gets the
-    mailbox's name and its state at every turn, for `status` and the watchdog; `stop` ends a poll between batches."""
+    mailbox's name and its state at every turn, for `status`; `pulse` is told how long the next step may take, for the
+    watchdog; `stop` ends a poll between batches."""
 
     mailbox: Mailbox
     database: engine.Database
@@ -54,9 +90,12 @@ class Intake:
     wake: Callable[[], None] = lambda: None
     progress: Callable[[str, Mapping[str, object]], None] = lambda _name, _state: None
     stop: threading.Event = field(default_factory=threading.Event)
+    rescue: Callable[[imap.Connection], int] = lambda _connection: 0  # after the first poll: mails to poll once more
     deadlines: imap.Deadlines = imap.DEADLINES
     tries: Counter[int] = field(default_factory=Counter)  # UIDs that were shown but not handed out
     drops: Counter[int] = field(default_factory=Counter)  # UIDs whose fetch never came back; fetched alone from then
+    tenure: Tenure = field(default_factory=Alone)
+    pulse: imap.Pulse = lambda _seconds: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +140,22 @@ def poll(intake: Intake, connection: imap.Connection) -> Polled:
         polled += _take(intake, connection, place.uidvalidity, batch)
         if not polled.untidy:
             polled += _tidy(intake, connection, place.uidvalidity)
-        if polled.waiting or intake.stop.is_set():
+        if polled.waiting or not _goes_on(intake):
             return polled
     _pass_gap(intake, place)
     return polled
+
+
+def _goes_on(intake: Intake) -> bool:
+    return not intake.stop.is_set() and intake.tenure.mine()
+
+
+@contextlib.contextmanager
+def _ours(intake: Intake) -> Iterator[engine.Session]:
+    """A transaction that is rolled back when another host has taken the mailbox over. Raises leases.Lost."""
+    with intake.database.write() as session:
+        intake.tenure.check(session)
+        yield session
 
 
 def _find_place(intake: Intake, selected: imap.Selected) -> _Place:
@@ -121,7 +172,7 @@ def _begin(intake: Intake, selected: imap.Selected, known: ledger.Position | Non
     """A new folder, or one that was made anew on the server: read from its first mail, under a uidvalidity that no
     row has yet, because the same UID may now be another mail. Mail that is known by its bytes becomes a duplicate."""
     name = intake.mailbox.name
-    with intake.database.write() as session:
+    with _ours(intake) as session:
         newest = ledger.newest_incarnation(session, name, selected.uidvalidity)
         uidvalidity = selected.uidvalidity if newest is None else newest + _INCARNATION
         ledger.advance(session, name, uidvalidity, 0, intake.now())
@@ -215,7 +266,7 @@ def _store(intake: Intake, uidvalidity: int, mails: Sequence[ledger.Fetched], wi
     """One transaction: rows, bytes, cursor. Nothing was marked on the server before it, anything may be after it."""
     if not mails:
         return 0
-    with intake.database.write() as session:
+    with _ours(intake) as session:
         rows = ledger.admit(session, intake.mailbox.name, uidvalidity, mails, intake.now())
         ledger.tidied(session, [row.id for row in rows if row.uid in withheld], intake.now())
     for uid in withheld:
@@ -234,7 +285,7 @@ def _tidy(intake: Intake, connection: imap.Connection, uidvalidity: int) -> Poll
     while rows := _untidied(intake, uidvalidity):
         if refusal := connection.tidy([uid for _, uid in rows]):
             return Polled(tidied=done, untidy=refusal)
-        with intake.database.write() as session:
+        with _ours(intake) as session:
             ledger.tidied(session, [row for row, _ in rows], intake.now())
         done += len(rows)
     return Polled(tidied=done)
@@ -250,7 +301,7 @@ def _pass_gap(intake: Intake, place: _Place) -> None:
     with intake.database.read() as session:
         position = ledger.position(session, intake.mailbox.name)
     if place.end is not None and position and position.last_uid < place.end:
-        with intake.database.write() as session:
+        with _ours(intake) as session:
             ledger.advance(session, intake.mailbox.name, place.uidvalidity, place.end, intake.now())
 
 
@@ -259,6 +310,8 @@ def drain(intake: Intake) -> Polled:
     connection = _connect(intake)
     try:
         polled = latest = poll(intake, connection)
+        if intake.rescue(connection):
+            polled += (latest := poll(intake, connection))
         while latest.waiting and not intake.stop.is_set():
             latest = poll(intake, connection)
             polled += latest
@@ -270,13 +323,24 @@ def drain(intake: Intake) -> Polled:
 def watch(intake: Intake, jitter: Callable[[], float] = random.random) -> None:
     """The life of a mailbox's thread: connect, poll, wait, until `stop`; after an error back off and begin anew.
 
-    A mailbox that hangs keeps only itself waiting: each has its thread and its connection."""
+    A mailbox that hangs keeps only itself waiting: each has its thread and its connection. It is polled only while it
+    is ours; when it is no longer, the connection is dropped and we wait for it again."""
     patience = Patience(jitter)
     while not intake.stop.is_set():
+        intake.pulse(_TURN)
+        if not intake.tenure.wait(_TURN):
+            _report(intake, ELSEWHERE)
+            continue
         try:
             _serve(intake, patience)
+        except leases.Lost as error:
+            log.warning("", mailbox=intake.mailbox.name, state="lost", reason=str(error))
         except (TransientError, PermanentError) as error:
-            intake.stop.wait(_back_off(intake, patience, error))
+            pause = _back_off(intake, patience, error)
+            intake.pulse(pause)
+            intake.stop.wait(pause)
+        if not _goes_on(intake):
+            intake.tenure.leave()
     _report(intake, "stopped")
 
 
@@ -293,10 +357,13 @@ def _serve(intake: Intake, patience: "Patience") -> None:
     _report(intake, "connecting")
     connection = _connect(intake)
     try:
-        untidy = ""
-        while not intake.stop.is_set():
+        untidy, begun = "", False
+        while _goes_on(intake):
             due = time.monotonic() + intake.mailbox.poll.total_seconds()
             polled = poll(intake, connection)
+            if not begun and intake.rescue(connection):
+                polled += poll(intake, connection)
+            begun = True
             if polled.untidy != untidy:
                 untidy = polled.untidy
                 _tell(intake, "untidy" if untidy else "tidy", reason=untidy)
@@ -309,7 +376,7 @@ def _serve(intake: Intake, patience: "Patience") -> None:
 
 def _connect(intake: Intake) -> imap.Connection:
     """A connection with its folder open and its archive there; how it tidies is logged."""
-    connection = imap.connect(intake.mailbox, 2 * intake.limit + imap.HEADER_CAP, intake.deadlines)
+    connection = imap.connect(intake.mailbox, 2 * intake.limit + imap.HEADER_CAP, intake.deadlines, intake.pulse)
     try:
         connection.select()
         if refusal := connection.make_archive():
@@ -333,6 +400,7 @@ def _wait(intake: Intake, connection: imap.Connection, due: float) -> None:
             heard = connection.idle(min(left, longest), intake.stop)
             longest = min(2 * longest, LONGEST_IDLE)
         else:
+            intake.pulse(left)
             intake.stop.wait(left)
 
 

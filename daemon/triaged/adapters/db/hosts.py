@@ -12,6 +12,7 @@ from triaged.adapters.db import clock
 from triaged.adapters.db.models import Host
 
 SILENCE = timedelta(seconds=30)
+ONCE = "once"  # in the status of `run --once`
 
 
 def beat(session: Session, owner: str, name: str, pid: int, status: dict[str, Any]) -> bool:
@@ -35,6 +36,12 @@ def leave(session: Session, owner: str) -> None:
 def alive(session: Session) -> frozenset[str]:
     """Owners with a heartbeat."""
     return frozenset(session.scalars(sqlalchemy.select(Host.id).where(_lives(session))))
+
+
+def pollers(session: Session) -> frozenset[str]:
+    """The living that poll mailboxes for good: not `run --once`, which takes what is free and goes."""
+    found = session.execute(sqlalchemy.select(Host.id, Host.status).where(_lives(session)))
+    return frozenset(owner for owner, status in found if ONCE not in status)
 
 
 def bury(session: Session) -> tuple[str, ...]:

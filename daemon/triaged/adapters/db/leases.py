@@ -117,6 +117,11 @@ def release(session: Session, held: Collection[Held]) -> None:
         _let_go(session, _ours(held))
 
 
+def leave(session: Session, owner: str) -> None:
+    """A graceful end: let go of everything."""
+    _let_go(session, Lease.owner == owner)
+
+
 def finish(session: Session, held: Held) -> None:
     """A job ran to its end: it is due again from now."""
     statement = sqlalchemy.update(Lease).where(_ours([held]))
