@@ -76,7 +76,8 @@ class Laboratory:
     # --- the beginning
 
     def _keep(self) -> None:
-        database = self.house.app.database
+        database, self._state = self.house.app.database, self.house.app.settings.service.state_dir
+        self._files = {file.name for file in self._state.iterdir()}
         if path := database.path:
             database.dispose()
             shutil.copy(path, self._template)
@@ -88,6 +89,9 @@ class Laboratory:
     def reset(self) -> None:
         """As on the first day: no mail in the database, the mails in the mailboxes, nothing at the relay."""
         database = self.house.app.database
+        for file in self._state.iterdir():  # what a life noted beside the database: it would take ours for a backup
+            if file.name not in self._files:
+                file.unlink()
         if path := database.path:
             database.dispose()
             for file in path.parent.glob(path.name + "*"):

@@ -21,7 +21,7 @@ STEPS = {
     "C3 in TX1, before its rows": Crash(f"{_LEDGER}:admit"),
     "C3 in TX1, after rows and cursor": Crash(f"{_LEDGER}:admit", "after"),
     "C5 after TX1, before MOVE": Crash(f"{_IMAP}.tidy"),
-    "C6 MOVE sent, its answer not read": Crash("imapclient.imapclient:IMAPClient._consume_until_tagged_response"),
+    "C6 MOVE sent, its answer not read": Crash("imaplib:IMAP4._command", "after", about="'MOVE'"),
     "C7 after MOVE, before it is noted": Crash(f"{_IMAP}.tidy", "after"),
     "C7 after MOVE, in the transaction that notes it": Crash(f"{_LEDGER}:tidied", "after"),
     "C8 in TX2, mails claimed": Crash(f"{_CASEBOOK}:claim", "after"),

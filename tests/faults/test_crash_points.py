@@ -1,4 +1,4 @@
-"""The crash points C0-C17 (research §3.2): the process ends there, clean lives follow, and nothing is lost or doubled."""
+"""The crash points C0-C17 (research §3.2): the process ends there, and clean lives lose and double nothing."""
 
 import signal
 
@@ -17,7 +17,7 @@ def _ends_and_mends(lab: Laboratory, name: str) -> None:
         assert code == 0, lab.nursery.told()
     assert lab.moved_too_early() == []
     doubts = lab.doubts()
-    assert doubts == ("in doubt" in name or name.startswith("C12 after") or name.startswith("C12 before"))
+    assert doubts == ("in doubt" in name or name.startswith(("C12 after", "C12 before")))
     lab.mend()
     assert lab.violations(doubts) == []
 

@@ -33,12 +33,13 @@ _LONGEST = 40.0  # seconds of a life
 @dataclass(frozen=True)
 class Crash:
     """The process sends itself `signal` when `step` ("module:Class.function") is called for the `nth` time: `before`
-    it does anything, or `after` it has returned."""
+    it does anything, or `after` it has returned. `about`: only calls with this text among their arguments count."""
 
     step: str
     when: str = "before"
     nth: int = 1
     signal: int = signal.SIGKILL
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,8 +228,8 @@ def plant(crash: Crash) -> None:
 
     def deadly(*arguments: Any, **options: Any) -> Any:
         with lock:
-            calls[0] += 1
-            fatal = calls[0] == crash.nth
+            calls[0] += crash.about in repr(arguments[1:]) if crash.about else 1
+            fatal = calls[0] == crash.nth and crash.about in repr(arguments[1:])
         if fatal and crash.when == "before":
             _die(crash.signal)
         result = original(*arguments, **options)
