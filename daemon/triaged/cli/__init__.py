@@ -39,6 +39,7 @@ _COMMANDS = {
     "web": ("web", "web", "The pages behind invitation links, until SIGTERM"),
     "check": ("run", "check", "Try configuration, database, servers and templates; one line each"),
     "audit": ("audit", "audit", "Prove that nothing was lost: servers, ledger, decisions, queue; name what differs"),
+    "selftest": ("selftest", "selftest", "Faults on a copy of your configuration: nothing lost, nothing doubled?"),
     "status": ("run", "status", "One screen: mailboxes, tickets, what we owe, what needs a person"),
     "explain": ("explain", "explain", "The whole decision on one mail file; nothing stored, nothing sent"),
     "message": ("message", "message", "The ledger of mails received"),
@@ -94,6 +95,11 @@ class Cli:
     def __init__(self, config: Path | None) -> None:
         self._config = config
         self._app: app.App | None = None
+
+    @property
+    def config(self) -> Path | None:
+        """The triaged.toml that was named; None: the usual places."""
+        return self._config
 
     @property
     def app(self) -> "app.App":

@@ -57,10 +57,11 @@ class Servers:
             self._config.set_cache[user] = (MailboxSet(), FilterSet())
         serve = ProxyProtocolReader(self._config.proxy_protocol).get_callback(IMAPServer(self._login, self._config))
         self._imap = await asyncio.start_server(serve, "127.0.0.1", 0)
-        self._smtp = await self._loop.create_server(
-            lambda: SMTP(self, hostname="relay.demo", ident="demo", loop=self._loop), "127.0.0.1", 0
-        )
+        self._smtp = await self._loop.create_server(self._session, "127.0.0.1", 0)
         return self._imap.sockets[0].getsockname()[1], self._smtp.sockets[0].getsockname()[1]
+
+    def _session(self) -> SMTP:
+        return SMTP(self, hostname="relay.demo", ident="demo", loop=self._loop)
 
     def deliver(self, user: str, mail: bytes, at: datetime) -> None:
         """A mail arrives in the user's INBOX."""

@@ -75,4 +75,4 @@ class Child:
 
 
 def started(lines: Sequence[str]) -> bool:
-    return any(line.startswith(": started ") or " started owner=" in line for line in lines)
+    return any(line.startswith("started ") for line in lines)

@@ -22,14 +22,14 @@ class Moment:
         return chunk.sent is self.sent and re.search(self.pattern, chunk.data) is not None
 
 
-FETCH = Moment("FETCH asked", "imap", True, rb"BODY\.PEEK\[\]")
-LITERAL = Moment("mail half fetched", "imap", False, rb"BODY\[\]")
-MOVE = Moment("MOVE asked", "imap", True, rb"UID MOVE ")
-MOVED = Moment("moved, not yet heard", "imap", False, rb"COPYUID")
-MAIL = Moment("MAIL FROM", "smtp", True, rb"(?i)^MAIL FROM:")
-DATA = Moment("DATA", "smtp", True, rb"(?i)^DATA\r\n")
-BODY = Moment("mail under way", "smtp", True, rb"(?m)^Message-ID: ")
-TAKEN = Moment("taken, not yet heard", "smtp", False, rb"^250 2\.0\.0 ")
+FETCH = Moment("at FETCH", "imap", True, rb"BODY\.PEEK\[\]")
+LITERAL = Moment("in a FETCH", "imap", False, rb"BODY\[\]")
+MOVE = Moment("at MOVE", "imap", True, rb"UID MOVE ")
+MOVED = Moment("after MOVE", "imap", False, rb"COPYUID")
+MAIL = Moment("at MAIL FROM", "smtp", True, rb"(?i)^MAIL FROM:")
+DATA = Moment("at DATA", "smtp", True, rb"(?i)^DATA\r\n")
+BODY = Moment("in DATA", "smtp", True, rb"(?m)^Message-ID: ")
+TAKEN = Moment("after DATA", "smtp", False, rb"^250 2\.0\.0 ")
 
 ALL = (FETCH, LITERAL, MOVE, MOVED, MAIL, DATA, BODY, TAKEN)
 

@@ -74,13 +74,14 @@ class _Page:
     stray: list[str] = field(default_factory=list)
 
 
-def reckon(letters: Sequence[Letter], books: Books, taken: Sequence[Taken]) -> Reckoning:
-    """Compare what went in with what the public lists say and what the relay took."""
+def reckon(letters: Sequence[Letter], books: Books, taken: Sequence[Taken], *, at_rest: bool = True) -> Reckoning:
+    """Compare what went in with what the public lists say and what the relay took. Where nothing is `at_rest` yet, a
+    mail that was tried and put off is still to come."""
     page = _Page()
     _records(letters, books.messages, page)
     _tickets(letters, books.tickets, page)
     post = _Post(taken, page)
-    standing, refused = _owed(letters, books, post, page)
+    standing, refused = _owed(letters, books, post, at_rest, page)
     _strays(letters, post, page)
     _invitations(letters, books.invitations, page)
     return Reckoning(
@@ -199,10 +200,11 @@ def _text(mail: email.message.EmailMessage) -> str:
     return str(part.get_content()) if part else ""
 
 
-def _owed(letters: Sequence[Letter], books: Books, post: _Post, page: _Page) -> tuple[int, int]:
+def _owed(letters: Sequence[Letter], books: Books, post: _Post, at_rest: bool, page: _Page) -> tuple[int, int]:
     """Every owed mail was taken, or stands as uncertain and says so, or failed because the relay refused it."""
     uncertain = _standing(books, "uncertain")
     failed = _standing(books, "failed")
+    put_off = collections.Counter[tuple[str, str]]() if at_rest else _put_off(books)
     said = any("uncertain" in sentence for sentence in books.attention)
     standing = refused = 0
     for letter in letters:
@@ -217,6 +219,8 @@ def _owed(letters: Sequence[Letter], books: Books, post: _Post, page: _Page) -> 
             elif uncertain[key] and said:
                 uncertain[key] -= 1
                 standing += 1
+            elif put_off[key]:
+                put_off[key] -= 1
             else:
                 page.unsent.append(_named(letter, one))
     return standing, refused
@@ -224,6 +228,11 @@ def _owed(letters: Sequence[Letter], books: Books, post: _Post, page: _Page) -> 
 
 def _standing(books: Books, state: str) -> collections.Counter[tuple[str, str]]:
     return collections.Counter((str(row["notice"]), str(row["to"])) for row in books.queue if row["state"] == state)
+
+
+def _put_off(books: Books) -> collections.Counter[tuple[str, str]]:
+    waiting = (row for row in books.queue if row["state"] == "queued" and row["attempts"])
+    return collections.Counter((str(row["notice"]), str(row["to"])) for row in waiting)
 
 
 def _named(letter: Letter, one: Owed) -> str:
