@@ -1,5 +1,6 @@
 """Houses that get hostile mail: one for each test that changes something, one for all that only ask."""
 
+import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from tests.threats import threatened
 
+from triaged import log
 from triaged.desks import reception
 
 Judge = Callable[..., dict[str, Any]]
@@ -35,6 +37,15 @@ def either_house(tmp_path: Path, database_url: str) -> Iterator[threatened.House
     made = threatened.house(tmp_path, database_url, contracts=True)
     yield made
     made.app.database.dispose()
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """What is logged from now on: ask for it after the house."""
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    yield stream
+    log.configure()
 
 
 @pytest.fixture(scope="module")
