@@ -278,8 +278,8 @@ def _later(stage: Stage, mailbox: str) -> str:
 
 
 def _refused(stage: Stage, mailbox: str) -> str:
-    letter = _plain(stage, mailbox)
-    address = letter.sender
+    letter = stage.writer.colleague(mailbox) if _is_support(stage, mailbox) else _plain(stage, mailbox)
+    address = letter.owed[0].recipient  # of an order its customer: nobody whom other mails go to
     stage.servers.refused.add(address)
     stage.send([letter.but_refused(address)])
     if not stage.comes(lambda: _said(stage, ": refused ")):

@@ -127,6 +127,13 @@ class Writer:
         place = self.places[mailbox]
         return self._ticket(Kind.STANDARD, place, place.standard, self._settings.policy.default_severity)
 
+    def colleague(self, mailbox: str) -> Letter:
+        """A mail of somebody else at the same partner, whom nothing else is written to."""
+        place = self.places[mailbox]
+        domain = place.sender.rpartition("@")[2]
+        default = self._settings.policy.default_severity
+        return self._ticket(Kind.STANDARD, place, place.standard, default, sender=f"colleague@{domain}")
+
     def nameless(self, mailbox: str) -> Letter:
         """A mail without Message-ID."""
         place = self.places[mailbox]
@@ -159,12 +166,13 @@ class Writer:
         severity: str,
         told: tuple[Owed, ...] = (),
         message_id: str | None = None,
+        sender: str = "",
     ) -> Letter:
-        token = self._token()
+        token, sender = self._token(), sender or place.sender
         subject = f"Sign-in fails {token}"
-        raw = self._raw(token, place.mailbox.name, place.sender, subject, self._body(account), message_id=message_id)
-        owed = (Owed(NoticeName.TICKET_OPENED, place.sender), *told)
-        return Letter(kind, token, place.mailbox.name, place.sender, raw, Verdict.TICKET, severity, owed)
+        raw = self._raw(token, place.mailbox.name, sender, subject, self._body(account), message_id=message_id)
+        owed = (Owed(NoticeName.TICKET_OPENED, sender), *told)
+        return Letter(kind, token, place.mailbox.name, sender, raw, Verdict.TICKET, severity, owed)
 
     def _body(self, account: AccountRecord) -> str:
         return f"Hello,\n\nnobody can sign in since this morning.\n\n{self._label}: {account.super_admin}\n"

@@ -202,37 +202,43 @@ def _text(mail: email.message.EmailMessage) -> str:
 
 def _owed(letters: Sequence[Letter], books: Books, post: _Post, at_rest: bool, page: _Page) -> tuple[int, int]:
     """Every owed mail was taken, or stands as uncertain and says so, or failed because the relay refused it."""
-    uncertain = _standing(books, "uncertain")
-    failed = _standing(books, "failed")
-    put_off = collections.Counter[tuple[str, str]]() if at_rest else _put_off(books)
+    uncertain = _rows(books, "uncertain")
+    failed = _rows(books, "failed")
+    put_off = _Rows() if at_rest else _rows(books, "queued")
     said = any("uncertain" in sentence for sentence in books.attention)
     standing = refused = 0
     for letter in letters:
         for one in letter.owed:
-            key = (one.notice, one.recipient)
-            if (letter.token, *key) in post.by_owed:
+            if (letter.token, one.notice, one.recipient) in post.by_owed:
                 if one.refused:
                     page.stray.append(f"{_named(letter, one)}: taken, although the relay refuses this address")
-            elif one.refused and failed[key]:
-                failed[key] -= 1
+            elif one.refused and _found(failed, letter, one):
                 refused += 1
-            elif uncertain[key] and said:
-                uncertain[key] -= 1
+            elif said and _found(uncertain, letter, one):
                 standing += 1
-            elif put_off[key]:
-                put_off[key] -= 1
-            else:
+            elif not _found(put_off, letter, one):
                 page.unsent.append(_named(letter, one))
     return standing, refused
 
 
-def _standing(books: Books, state: str) -> collections.Counter[tuple[str, str]]:
-    return collections.Counter((str(row["notice"]), str(row["to"])) for row in books.queue if row["state"] == state)
+_Rows = collections.Counter[tuple[str, str, str]]
 
 
-def _put_off(books: Books) -> collections.Counter[tuple[str, str]]:
-    waiting = (row for row in books.queue if row["state"] == "queued" and row["attempts"])
-    return collections.Counter((str(row["notice"]), str(row["to"])) for row in waiting)
+def _rows(books: Books, state: str) -> _Rows:
+    """Rows of the queue in this state that were tried, by the mail that owed them as far as their list shows it."""
+    rows = (row for row in books.queue if row["state"] == state and row["attempts"])
+    return collections.Counter(
+        (_token(f"{row['subject']} {row['to']}"), str(row["notice"]), str(row["to"])) for row in rows
+    )
+
+
+def _found(rows: _Rows, letter: Letter, one: Owed) -> bool:
+    """Take the row of this owed mail; an order's copies show in the list only to whom they go."""
+    for token in (letter.token, ""):
+        if rows[token, one.notice, one.recipient] > 0:
+            rows[token, one.notice, one.recipient] -= 1
+            return True
+    return False
 
 
 def _named(letter: Letter, one: Owed) -> str:
