@@ -4,6 +4,8 @@ that it may have killed. What comes out is text; whoever shows it escapes it."""
 import binascii
 import re
 
+from triaged.mail import words
+
 _HEAD = 8 * 1024
 _BODY = 8 * 1024
 _LINES = 40
@@ -38,8 +40,7 @@ def _decoded(body: bytes, transfer: bytes) -> bytes:
     if transfer == b"quoted-printable":
         return binascii.a2b_qp(body)
     if transfer == b"base64":
-        kept = re.sub(rb"[^A-Za-z0-9+/]", b"", body)
-        return binascii.a2b_base64(kept[: len(kept) // 4 * 4])
+        return words.base64(body)
     return body
 
 

@@ -1,6 +1,7 @@
 """Personal data leaves the tables; rows, hashes and numbers stay, so that the ledger is whole and a second delivery is
 still recognised. What is written here is written in the caller's transaction."""
 
+import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -316,7 +317,8 @@ def books(session: Session, address: str) -> tuple[str, ...]:
 
 def scrub(database: Database, *, compact: bool) -> str:
     """Off the disk as well: empties SQLite's write-ahead log into the file, whose freed places are overwritten
-    (`secure_delete`); `compact` writes the file anew. Returns what hindered it. PostgreSQL's vacuum does its own."""
+    (`secure_delete`); `compact` writes the file anew, for what was deleted before that was so. Returns what is left to
+    do. PostgreSQL's vacuum does its own."""
     if database.dialect != "sqlite":
         return ""
     connection = database.engine.raw_connection()
@@ -324,6 +326,8 @@ def scrub(database: Database, *, compact: bool) -> str:
         if compact:
             connection.cursor().execute("VACUUM")
         busy = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        return f"the database's file still has old pages ({error}): they go when the daemon restarts"
     finally:
         connection.close()
-    return "another process is reading: old pages are in the -wal file until the daemon's next restart" if busy else ""
+    return "another process is reading: old pages stay in the -wal file until the daemon restarts" if busy else ""
