@@ -47,7 +47,8 @@ class Cause:
     `number` is the order or contract that an answer to the mail belongs to, where it is no ticket. `replies_to` and
     `thread` are the partner's Message-IDs, and only `asker`, where it is named, is in that thread. `vouched`: our
     border server vouches for the sender. `braked` marks a mail whose answers the brakes count (nobody vouches for it,
-    or it says again what was said before), not what an accepted order's other parties hear."""
+    or it says again what was said before), not what an accepted order's other parties hear. `echo` marks one that
+    answers an answer of ours: the brakes count what goes back to its sender, and nothing else."""
 
     key: str
     log_id: str
@@ -59,6 +60,7 @@ class Cause:
     message_id: int | None = None
     vouched: bool = True
     braked: bool = False
+    echo: bool = False
     number: str = ""
     contract_id: int | None = None
     asker: str = ""
@@ -127,7 +129,7 @@ def _row(post: Post, notice: Notice, recipient: str, log_id: str, cause: Cause, 
         due_at=now,
         deadline=_deadline(notice, now),
         not_after=now + VALID_FOR if notice.name in _RECEIPTS else None,
-        braked=cause.braked and cause.asker in ("", recipient) and not notice.seal,
+        braked=((cause.braked and cause.asker in ("", recipient)) or (cause.echo and not ours)) and not notice.seal,
         ticket_id=cause.ticket_id,
         contract_id=cause.contract_id,
         seal=notice.seal or None,

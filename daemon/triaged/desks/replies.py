@@ -91,7 +91,8 @@ def _weighed(one: Case, ticket: TicketRecord, decision: Decision, session: Sessi
     service = whole.service or ticket.service
     decision = replace(decision, evidence=evidence, service=service, missing=whole.missing and ticket.missing)
     if customer.account is None:
-        return _still_unknown(whole, decision) if _names_customer(one.evidence) else replace(decision, enriches=True)
+        fresh = _names_customer(_beyond(ticket, one.evidence))
+        return _still_unknown(whole, decision) if fresh else replace(decision, enriches=True)
     return _raised(whole, ticket, decision)
 
 
@@ -103,6 +104,13 @@ def _customer(one: Case, ticket: TicketRecord, session: Session) -> Customer:
     if alone.identification.outcome in (Outcome.IDENTIFIED, Outcome.CONFLICTING):
         return alone
     return weigh((*ticket.evidence, *one.evidence))
+
+
+def _beyond(ticket: TicketRecord, evidence: tuple[Reference, ...]) -> tuple[Reference, ...]:
+    """What the ticket does not know yet: who only says again what we asked about is not asked again (a responder that
+    quotes our question would be, for ever)."""
+    known = {(reference.kind, reference.value) for reference in ticket.evidence}
+    return tuple(reference for reference in evidence if (reference.kind, reference.value) not in known)
 
 
 def _names_customer(evidence: tuple[Reference, ...]) -> bool:

@@ -138,6 +138,11 @@ def looks_ours(message_id: str, domain: str) -> bool:
     return form is not None and form[3] == domain.lower()
 
 
+def is_keyed(message_id: str) -> bool:
+    """Has it the form that this program gives to its mails, in whatever house it runs?"""
+    return _OUR_FORM.fullmatch(message_id.strip().lower()) is not None
+
+
 def ticket_of(message: Message, domain: str, key: bytes) -> str | None:
     """The ticket that this mail answers, proved by an id of ours: In-Reply-To first, then References, newest first."""
     for candidate in _answered(message):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from triaged import log
 from triaged.adapters import confinement
-from triaged.adapters.db import alarms, brakes, casebook, customers, engine, guesses, ledger, orders, tickets
+from triaged.adapters.db import alarms, brakes, casebook, customers, echoes, engine, guesses, ledger, orders, tickets
 from triaged.adapters.db.casebook import Work
 from triaged.adapters.db.engine import Session
 from triaged.desks import contracts, correspondence, placing, reception, returned
@@ -23,7 +23,7 @@ from triaged.domain import ticket as ticket_rules
 from triaged.domain.decision import Decision, Reason, Sender, Step, Verdict
 from triaged.domain.errors import TransientError
 from triaged.domain.message import Authentication, Message
-from triaged.mail import identity, threads
+from triaged.mail import automatic, compose, identity, threads
 
 Result = TypeVar("Result")
 
@@ -224,6 +224,8 @@ def _carry_out(session: Session, office: Office, read: Read, now: datetime) -> D
     decision = returned.carry_out(session, decision, read.mail, office.desk, work.id, now)
     if considered.work is None:
         cause = _cause(session, office, read, ticket_id, now)
+        if decision.verdict is Verdict.TICKET:
+            cause = replace(cause, echo=_answers_an_answer(session, read.mail.message, now))
         correspondence.owe(session, office.post, decision.notices, decision.ticket, cause, now)
     casebook.decided(
         session,
@@ -374,6 +376,14 @@ def _cause(session: Session, office: Office, read: Read, ticket_id: int | None, 
 
 def _repeated(session: Session, read: Read, now: datetime) -> bool:
     return bool(read.content) and brakes.says_the_same(session, read.work.id, identity.said(read.content), now)
+
+
+def _answers_an_answer(session: Session, message: Message, now: datetime) -> bool:
+    """A new ticket by "Re: " and a subject under which we wrote to its sender, or by a vacation's subject."""
+    if message.sender is None or not (automatic.is_reply(message) or automatic.looks_absent(message)):
+        return False
+    told = {compose.subject_for(one, "") for one in echoes.subjects_told(session, message.sender.address, now)}
+    return automatic.looks_absent(message) or compose.subject_for(message.subject, "") in told
 
 
 # --- telling the operator -----------------------------------------------------------------------------------------
