@@ -1,4 +1,5 @@
-"""A PostgreSQL cluster of its own below one directory, reached by a unix socket; never by a network."""
+"""A PostgreSQL cluster of its own below one directory, reached by a unix socket; by this machine's own network only
+where a test wants to cut a wire."""
 
 import itertools
 import os
@@ -36,9 +37,11 @@ def installed() -> bool:
 
 
 class Postgres:
-    """`fresh_database()` gives the URL of an empty database, as fast as CREATE DATABASE is."""
+    """`fresh_database()` gives the URL of an empty database, as fast as CREATE DATABASE is. With a `port` it listens
+    on 127.0.0.1, too; `die()` and `revive()` are a crash of the server and what follows."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
+        self.port = port
         self._bin = binaries() or Path()
         self._home = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
         self._user = _unprivileged() if os.getuid() == 0 else None
@@ -48,10 +51,11 @@ class Postgres:
         data = str(self._home / "data")
         self._run("initdb", "-D", data, "-U", "triaged", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
         # A test's database need not survive the machine; a crash of the server itself loses nothing without fsync.
-        options = f"-c listen_addresses='' -k {self._home} -c fsync=off -c max_connections=200"
-        start = ["-D", data, "-o", options, "-l", str(self._home / "log"), "-w", "start"]
+        network = f"-c listen_addresses='127.0.0.1' -c port={port}" if port else "-c listen_addresses=''"
+        options = f"{network} -k {self._home} -c fsync=off -c max_connections=200"
+        self._start = ["-D", data, "-o", options, "-l", str(self._home / "log"), "-w", "start"]
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _WITH_US, "sh", str(self._bin / "pg_ctl"), data, *start],
+            ["/bin/sh", "-c", _WITH_US, "sh", str(self._bin / "pg_ctl"), data, *self._start],
             user=self._user,
             cwd=self._home,
             stdin=subprocess.PIPE,
@@ -77,11 +81,33 @@ class Postgres:
             raise RuntimeError(f"{program} failed: {done.stdout} {log.read_text() if log.exists() else ''}")
 
     def url(self, database: str) -> str:
-        return f"postgresql+psycopg://triaged@/{database}?host={self._home}"
+        return f"postgresql+psycopg://triaged@/{database}?host={self._home}{f'&port={self.port}' if self.port else ''}"
+
+    def by_network(self, url: str, port: int | None = None) -> str:
+        """The same database by TCP, or by a proxy on `port`."""
+        name = url.partition("@/")[2].partition("?")[0]
+        return f"postgresql+psycopg://triaged@127.0.0.1:{port or self.port}/{name}"
+
+    def die(self) -> None:
+        """As a crash: nothing is finished, nothing is said."""
+        self._run("pg_ctl", "-D", str(self._home / "data"), "-m", "immediate", "-w", "stop")
+
+    def revive(self) -> None:
+        self._run("pg_ctl", *self._start)
+
+    def ask(self, question: str) -> list[tuple[object, ...]]:
+        """As the superuser, beside whoever works."""
+        with self._connect() as connection:
+            return connection.execute(question.encode()).fetchall()
+
+    def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(
+            host=str(self._home), port=self.port or 5432, user="triaged", dbname="postgres", autocommit=True
+        )
 
     def fresh_database(self) -> str:
         name = f"test_{next(self._numbers)}"
-        with psycopg.connect(host=str(self._home), user="triaged", dbname="postgres", autocommit=True) as connection:
+        with self._connect() as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self.url(name)
 

@@ -95,9 +95,9 @@ def restored(cli: "Cli", since: datetime | None) -> None:
 
 def _tell(marked: "Marked") -> None:
     gap = marked.gap
+    click.echo(f"gap: {gap.since:%Y-%m-%d %H:%M} to {gap.until:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"{marked.held} mails held, {marked.doubted} in doubt: they may have been sent in the gap")
     click.echo(
-        f"gap: {gap.since:%Y-%m-%d %H:%M} to {gap.until:%Y-%m-%d %H:%M} UTC. {marked.held} mails held, "
-        f"{marked.doubted} in doubt. Mails that came in the gap are read again at the next `triaged run`, from the archive "
-        "too; their answers are held.\nThen: `triaged queue list --state held`, and `triaged queue release --restored` or "
-        "`triaged queue withdraw --restored`, or one by one by number"
+        "Mails that came in the gap are read again by the next `triaged run`, from the archive too, and answers held"
     )
+    click.echo("Then `triaged queue list --state held`, `triaged queue release --restored` or `withdraw --restored`")

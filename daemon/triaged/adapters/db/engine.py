@@ -21,8 +21,18 @@ from triaged.domain.errors import PermanentError, TransientError
 Result = TypeVar("Result")
 
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_CLOSED = ("SQLITE_CANTOPEN", "SQLITE_READONLY")
 _UNSYNCED = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
 _STANDBY = "25006"  # PostgreSQL: read_only_sql_transaction
+IDLE = 20  # seconds; less than the silence after which a host is dead (hosts.SILENCE)
+IMPORTING = 600  # a large file is compared between two statements, and its rows are nobody else's
+_POSTGRESQL = {  # a server that is cut off is noticed within a minute, and not never
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,
@@ -68,8 +78,10 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Session]:
-        """A transaction that may write: committed at the end, rolled back on any exception.
+    def write(self, idle: int = IDLE) -> Iterator[Session]:
+        """A transaction that may write: committed at the end, rolled back on any exception. PostgreSQL ends one in
+        which nothing is said for `idle` seconds, so that the rows that a stopped host had locked are free before it
+        counts as dead.
 
         Raises TransientError where the database is locked, full, read-only or out of reach, and Broken."""
         if self.broken:
@@ -77,6 +89,8 @@ class Database:
         with self._writer, self._watched(), self.engine.connect() as connection:
             connection = connection.execution_options(triaged_writes=True)
             with Session(connection, expire_on_commit=False) as session, session.begin():
+                if self.dialect == "postgresql":
+                    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{int(idle)}s'")
                 yield session
 
     @contextlib.contextmanager
@@ -112,7 +126,7 @@ class Database:
 def _options(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         return {"connect_args": {"check_same_thread": False}}
-    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20}
+    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "connect_args": dict(_POSTGRESQL)}
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -169,7 +183,7 @@ def translated() -> Iterator[None]:
 def _told(error: exc.DatabaseError) -> TransientError | Broken | None:
     """None: no trouble of the database's, but of whoever asked."""
     known = told(error.orig) if isinstance(error.orig, sqlite3.Error) else None
-    if known is None and (isinstance(error, exc.OperationalError) or _standby(error)):
+    if known is None and (isinstance(error, exc.OperationalError) or _gone(error)):
         return TransientError(f"database: {_first_line(error.orig or error)}")
     return known
 
@@ -177,6 +191,8 @@ def _told(error: exc.DatabaseError) -> TransientError | Broken | None:
 def told(error: sqlite3.Error) -> TransientError | Broken | None:
     """What an error of SQLite's own means to us; None: it is no trouble of the database's."""
     name, reason = getattr(error, "sqlite_errorname", ""), _first_line(error)
+    if name.startswith(_CLOSED):
+        reason = f"{reason}: look at the rights and the mount of its file and folder"
     if name.startswith(_DAMAGED):
         return Broken(f"database: {reason}. {DAMAGED}")
     if name in _UNSYNCED:
@@ -184,8 +200,9 @@ def told(error: sqlite3.Error) -> TransientError | Broken | None:
     return TransientError(f"database: {reason}") if isinstance(error, sqlite3.OperationalError) else None
 
 
-def _standby(error: exc.DatabaseError) -> bool:
-    return getattr(error.orig, "sqlstate", "") == _STANDBY
+def _gone(error: exc.DatabaseError) -> bool:
+    """A standby, or a connection that the server has closed."""
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", "") == _STANDBY
 
 
 def _first_line(error: BaseException) -> str:
