@@ -15,7 +15,7 @@ from triaged.workflows import deliver
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 QUIET = timedelta(minutes=15)
 _DEADLINES = smtp.Deadlines(connect=1, prepare=1, transmit=1, idle=30)
-_PAUSES = smtp.Pauses(first=0.0, longest=0.0)
+_PAUSES = smtp.Pauses(first=60, longest=60)  # a relay that is down ends the round
 
 
 def body(number: int) -> bytes:
@@ -66,7 +66,9 @@ def states(database: Database) -> dict[str, State]:
 
 
 def state(database: Database, number: int) -> State:
-    return states(database)[f"p{number}@integra.example"]
+    query = sqlalchemy.select(models.Outbox.state).where(models.Outbox.recipient == f"p{number}@integra.example")
+    with database.read() as session:
+        return State(session.scalars(query).one())
 
 
 def raws(database: Database, mailbox: str) -> list[bytes]:

@@ -64,7 +64,7 @@ def by_message_id() -> None:
 
 def two_transactions() -> None:
     """The ticket is committed first, the mails that it owes after it."""
-    original, report, batch = correspondence.owe, decide._report, decide._batch
+    original, batch = correspondence.owe, decide._batch
     waiting: list[tuple[Any, ...]] = []
 
     def owe(_session: Any, *arguments: Any) -> None:
@@ -77,11 +77,8 @@ def two_transactions() -> None:
                 original(session, *waiting.pop(0))
         return done
 
-    def reporting(*arguments: Any) -> None:
-        report(*arguments)
-
     correspondence.owe = owe  # type: ignore[assignment]  # a bug on purpose
-    decide._batch, decide._report = batching, reporting
+    decide._batch = batching
 
 
 def sent_before_sending() -> None:
@@ -112,18 +109,6 @@ def cursor_first() -> None:
 def synchronous_normal() -> None:
     """SQLite does not wait for the disk: no kill shows it, only the order of system calls."""
     engine._SQLITE_PRAGMAS["synchronous"] = 1
-
-
-def resend_at_once() -> None:
-    """A mail in doubt is simply queued again, without end and without a mark."""
-
-    def recover(session: Any, alive: Any, *_more: Any) -> outbox.Recovered:
-        dead = models.Outbox.lease_owner.is_not(None) & models.Outbox.lease_owner.not_in(alive)
-        values = {"state": State.SENT, "lease_owner": None, "lease_until": None}
-        session.execute(sqlalchemy.update(models.Outbox).where(dead).values(**values))
-        return outbox.Recovered((), ())
-
-    outbox.recover = recover  # type: ignore[assignment]  # a bug on purpose
 
 
 ALL: dict[str, Callable[[], None]] = {
