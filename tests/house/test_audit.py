@@ -87,15 +87,18 @@ def person(mailbox: accounts.Mailbox, folder: str = "INBOX") -> Iterator[imapcli
 def test_a_busy_day_is_clean_and_nothing_on_the_server_changes(house: desk.Installation, imap_server: Server) -> None:
     busy(house, imap_server)
     imap_server.deliver(house.eu, desk.mail("Encore une.\n", number=20))
-    before = [imap_server.mails(house.eu, folder) for folder in ("INBOX", "Processed")]
+    before = _flags_and_bytes(imap_server, house.eu)
     audited = look(house)
     assert told(audited) == []
     assert audited.clean
     assert (audited.looked_at[Check.DECISIONS], audited.facts["mails waiting on servers"]) == (12, 1)
     assert audited.looked_at[Check.ARCHIVE] >= 5
     assert audited.looked_at[Check.DUTIES] >= 12
-    assert [imap_server.mails(house.eu, folder) for folder in ("INBOX", "Processed")] == before
-    assert run(house)[0] == 0
+    assert _flags_and_bytes(imap_server, house.eu) == before
+
+
+def _flags_and_bytes(server: Server, mailbox: accounts.Mailbox) -> list[tuple[bytes, set[str]]]:
+    return [(raw, flags) for folder in ("INBOX", "Processed") for _, raw, flags in server.mails(mailbox, folder)]
 
 
 def test_a_mail_moved_back_into_the_folder_or_removed_by_a_person_is_clean(
@@ -128,7 +131,7 @@ def test_no_false_difference_while_a_daemon_stores_and_moves_a_stream_of_mails(
         poster.start()
         audits = [look(house, deep=False) for _ in range(20)]
         poster.join()
-        daemon.await_line(lambda lines: sum(" decision=" in line for line in lines) == 200)
+        daemon.await_line(lambda lines: sum(" decision=" in line for line in lines) == 200, timeout=60)
     assert [told(one) for one in audits] == [[]] * 20
     assert len({one.looked_at[Check.DECISIONS] for one in audits}) > 3, "the audits saw the ledger grow"
     assert told(look(house)) == []
@@ -143,7 +146,9 @@ def flagged(
 ) -> Iterator[desk.Installation]:
     """A house without an archive: its mails stay in the folder."""
     with desk.installed(tmp_path, database_url, imap_server, relay.port, archive=False) as house:
-        busy(house, imap_server)
+        vacation = desk.mail("Je suis absent.\n", number=13, extra="Auto-Submitted: auto-replied\r\n")
+        imap_server.deliver(house.eu, *(desk.mail(COMPLETE, number=n) for n in (1, 2)), vacation)
+        house.once()
         yield house
 
 
@@ -151,20 +156,14 @@ def test_a_row_that_is_gone_is_named_by_its_uid(flagged: desk.Installation) -> N
     row = numbered(flagged, 13)
     with seeded(flagged.app.database, (models.MessageRow, {"id": row["id"]}, None)):
         audited = look(flagged)
-        code, printed = run(flagged, "--json")
     assert named(audited) == {("server", row["uid"])}
     assert audited.differences[0].mailbox == "partners-eu"
     assert f"UID {row['uidvalidity']}/{row['uid']} " in audited.differences[0].text
-    document = json.loads(printed)
-    assert (code, document["clean"]) == (1, False)
-    assert [one["uid"] for one in document["differences"]] == [row["uid"]]
-    assert {"name": "server", "looked_at": 12, "differences": 1} in document["checks"]
-    assert run(flagged)[0] == 0
+    assert told(look(flagged)) == []
 
 
 def test_mail_behind_the_cursor_is_named(flagged: desk.Installation, imap_server: Server) -> None:
-    uid = min(uid for uid, *_ in imap_server.mails(flagged.eu)) - 1 or 90
-    uid = uid if imap_server.name == "pymap" else _free(imap_server, flagged)
+    uid = _free(flagged)
     imap_server.sneak(flagged.eu, desk.mail(COMPLETE, number=99), uid)
     assert named(look(flagged)) == {("server", uid)}
     flagged.once()
@@ -173,21 +172,20 @@ def test_mail_behind_the_cursor_is_named(flagged: desk.Installation, imap_server
         somebody.create_folder("Aside")
         somebody.move([uid], "Aside")
         somebody.select_folder("Aside")
-        somebody.move([1 if imap_server.name == "dovecot" else somebody.search(["ALL"])[0]], "INBOX")
+        somebody.move(somebody.search(["ALL"]), "INBOX")
     flagged.once()
     assert told(look(flagged)) == []
 
 
-def _free(server: Server, house: desk.Installation) -> int:
-    """Make room below the cursor: a mail that is stored leaves the folder."""
+def _free(house: desk.Installation) -> int:
+    """A UID below the cursor that no mail and no row has: as if its mail came late."""
+    row = numbered(house, 13)
     with person(house.eu) as somebody:
-        uid: int = somebody.search(["ALL"])[1]
-        somebody.delete_messages([uid])
+        somebody.delete_messages([row["uid"]])
         somebody.expunge()
-    row = next(one.row for one in house.messages() if (one.row["mailbox"], one.row["uid"]) == ("partners-eu", uid))
-    with house.app.database.write() as session:  # and never had a row
-        session.execute(sqlalchemy.update(models.MessageRow).where(models.MessageRow.id == row["id"]).values(uid=5000))
-    return uid
+    with house.app.database.write() as session:
+        session.execute(sqlalchemy.delete(models.MessageRow).where(models.MessageRow.id == row["id"]))
+    return int(row["uid"])
 
 
 def test_a_folder_made_anew_is_said_as_such_until_a_poll_has_seen_it(
@@ -199,7 +197,7 @@ def test_a_folder_made_anew_is_said_as_such_until_a_poll_has_seen_it(
     assert "made anew" in one.text
     flagged.once()
     assert told(look(flagged)) == []
-    assert len(flagged.tickets()) == 8
+    assert len(flagged.tickets()) == 2
 
 
 def test_a_mail_that_a_person_archived_before_the_poll_is_named_until_it_comes_back(
@@ -212,7 +210,7 @@ def test_a_mail_that_a_person_archived_before_the_poll_is_named_until_it_comes_b
     house.once()
     (hidden,) = [u for u, raw, _ in imap_server.mails(house.eu, "Processed") if b"<30@integra.example>" in raw]
     assert named(look(house)) == {("archive", hidden)}
-    assert run(house, "--since", "0h")[0] == 0
+    assert told(look(house, since=timedelta())) == []
     with person(house.eu, "Processed") as somebody:
         somebody.move([hidden], "INBOX")
     house.once()
@@ -235,19 +233,32 @@ def test_mail_that_nobody_polls_waits_since(house: desk.Installation, imap_serve
     assert len(look(house).differences) == 1
 
 
-def test_a_server_out_of_reach_is_named_and_the_rest_is_shown(
+def test_the_command_says_by_its_exit_code_what_it_found(
     tmp_path: Path, pymap: imap_pymap.Pymap, relay: smtp_sink.SmtpSink
 ) -> None:
-    with desk.installed(tmp_path, f"sqlite:///{tmp_path}/t.db", pymap, relay.port) as house:
-        busy(house, pymap)
+    with desk.installed(tmp_path, f"sqlite:///{tmp_path}/t.db", pymap, relay.port, archive=False) as house:
+        pymap.deliver(house.com, desk.mail("Je suis absent.\n", extra="Auto-Submitted: auto-replied\r\n"))
+        house.once()
+        code, printed = run(house)
+        assert (code, "nothing is lost" in printed) == (0, True)
+        (row,) = (one.row for one in house.messages())
+        with seeded(house.app.database, (models.MessageRow, {"id": row["id"]}, None)):
+            code, printed = run(house, "--json")
+            assert f"UID {row['uidvalidity']}/{row['uid']} " in run(house)[1]
+        document = json.loads(printed)
+        assert (code, document["clean"]) == (1, False)
+        assert {"name": "server", "looked_at": 1, "differences": 1} in document["checks"]
+        (one,) = document["differences"]
+        assert (one["check"], one["mailbox"], one["uid"]) == ("server", "partners-com", row["uid"])
         dead = f"port = {accounts.free_port()}"
         house.config.write_text(house.config.read_text().replace(f"port = {pymap.port}", dead, 1))
         code, printed = run(house, "--json")
         document = json.loads(printed)
         assert (code, document["clean"], document["differences"]) == (4, False, [])
         assert document["unreachable"][0].startswith("partners-com: 127.0.0.1:")
-        assert {"name": "decisions", "looked_at": 12, "differences": 0} in document["checks"]
+        assert {"name": "decisions", "looked_at": 1, "differences": 0} in document["checks"]
         assert run(house, "--offline")[0] == 0
+        assert run(house, "--since", "soon")[0] == 2
 
 
 def test_uids_are_listed_in_windows_and_only_read(tmp_path: Path, relay: smtp_sink.SmtpSink) -> None:
@@ -482,7 +493,7 @@ def test_the_night_writes_each_difference_into_the_log_and_status_says_so(
     assert lines[-1]["differences"] == 1
     (sentence,) = [s for s in _attention(flagged) if "audit" in s]
     assert "1 difference" in sentence
-    assert run(flagged)[0] == 0
+    look(flagged)
     assert not [s for s in _attention(flagged) if "audit" in s]
     with app.database.write() as session:
         inspections.store(session, audit.NAME, datetime.now(UTC) - timedelta(days=3), [])

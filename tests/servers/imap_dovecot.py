@@ -1,11 +1,13 @@
 """Debian's Dovecot without root rights: Maildir, one password for every user, everything below one directory."""
 
+import contextlib
 import getpass
 import grp
 import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -188,7 +190,8 @@ class Dovecot:
         (path,) = (maildir / "new").iterdir()
         moved = path.rename(maildir / "cur" / f"{path.name}:2,")
         head, *lines = (maildir / "dovecot-uidlist").read_text().splitlines()
-        lines = sorted([*lines, f"{uid} :{moved.name}"], key=lambda line: int(line.split()[0]))
+        others = [line for line in lines if line.split()[0] != str(uid)]  # of a mail that is gone
+        lines = sorted([*others, f"{uid} :{moved.name}"], key=lambda line: int(line.split()[0]))
         (maildir / "dovecot-uidlist").write_text("\n".join([head, *lines]) + "\n")
         for index in maildir.glob("dovecot.index*"):
             index.unlink()
@@ -203,6 +206,22 @@ class Dovecot:
         listed.write_text(f"{version} V{int(validity[1:]) + step} N1 G{secrets.token_hex(16)}\n")
         if os.getuid() == 0:
             os.chown(listed, self._owner.pw_uid, self._owner.pw_gid)
+
+    def freeze(self) -> None:
+        """Stop every process of it where it stands; `thaw` lets them go on."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        waiting = [self._process.pid]
+        while waiting:
+            pid = waiting.pop()
+            with contextlib.suppress(OSError):
+                waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+                if pid != self._process.pid:  # the shell that ends it with us
+                    os.kill(pid, number)
 
     def log(self) -> str:
         return (self._home / "log").read_text()

@@ -169,10 +169,9 @@ class _House:
         return [*servers, *tables]
 
     def _ground(self) -> Ground:
-        now, regions = self.clock(), self.settings.policy.regions
-        before = {m.name: now - max(regions[code].retain for code in m.regions) for m in self.settings.mailboxes}
+        desks = {mailbox.name: mailbox.desk for mailbox in self.settings.mailboxes}
         with self.database.read() as session:
-            return conservation.ground(session, now, {m.name: m.desk for m in self.settings.mailboxes}, before)
+            return conservation.ground(session, self.clock(), desks)
 
     def _paged(self, read: Callable[[engine.Session, Ground, int], Page]) -> Callable[[], Look]:
         """A look over a table, one short transaction for each page."""

@@ -84,7 +84,7 @@ def overview(database: engine.Database, settings: Settings) -> Overview:
             *_of_the_database(restored, damage),
             *_of_the_audit(audited, daemons, now),
         ),
-        audit=audited and {"at": audited.at, "differences": audited.problems},
+        audit={"at": audited.at, "differences": audited.problems} if audited else None,
     )
 
 

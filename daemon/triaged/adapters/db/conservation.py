@@ -37,19 +37,18 @@ _UNSENT = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.HELD)
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What the looks share: the instant, which daemons live, whether one has lived long enough to have taken over what
-    the dead held; each mailbox's desk, and before when its mails' bytes may be purged."""
+    the dead held, and each mailbox's desk."""
 
     now: datetime
     alive: frozenset[str]
     settled: bool
     desks: Mapping[str, str]
-    purged_before: Mapping[str, datetime]
 
 
-def ground(session: Session, now: datetime, desks: Mapping[str, str], purged_before: Mapping[str, datetime]) -> Ground:
+def ground(session: Session, now: datetime, desks: Mapping[str, str]) -> Ground:
     alive = hosts.alive(session)
     since = [one.started_at for one in hosts.listed(session) if one.id in alive]
-    return Ground(now, alive, any(started < now - SETTLING for started in since), desks, purged_before)
+    return Ground(now, alive, any(started < now - SETTLING for started in since), desks)
 
 
 # --- the server's side ------------------------------------------------------------------------------------------------
@@ -113,7 +112,7 @@ class _Around:
 
 def messages(session: Session, on: Ground, after: int) -> Page:
     """Rows of the ledger: each has its decision, what it decided is there, what it owes is in the queue, and its bytes
-    are kept as long as they must be."""
+    are kept until it is erased."""
     query = sqlalchemy.select(*_LEDGER, Ticket.state.label("ticket")).outerjoin(
         Ticket, Ticket.id == MessageRow.ticket_id
     )
@@ -126,8 +125,8 @@ def messages(session: Session, on: Ground, after: int) -> Page:
         duties += len(owed)
         found += _unsettled(row, around, on)
         found += _unowed(row, owed, around)
-        found += _without_bytes(row, around, on)
-    must = sum(_must_keep(row, on) for row in rows)
+        found += _without_bytes(row, around)
+    must = sum(_must_keep(row) for row in rows)
     looked_at = {Check.DECISIONS: len(rows), Check.DUTIES: duties, Check.BYTES: must}
     facts = Counter(f"mails {row.state}" for row in rows)
     return Page(rows[-1].id if len(rows) == PAGE else None, looked_at, tuple(found), facts)
@@ -193,7 +192,7 @@ def _held_up(row: Any, differs: Any, on: Ground) -> Iterator[Difference]:
 
 def _owed(row: Any) -> list[tuple[str, str]]:
     """(notice, recipient) of every mail that a decision owes."""
-    if row.state not in ("decided", "quarantined", "dropped"):
+    if row.state == "received":
         return []
     notices = (row.receipt or {}).get("notices") or ()
     return [(notice["name"], recipient) for notice in notices for recipient in notice["to"]]
@@ -206,19 +205,15 @@ def _unowed(row: Any, owed: Collection[tuple[str, str]], around: _Around) -> Ite
             yield _of_mail(Check.DUTIES, row, text, f"Write to them by hand; {_RESTORE.lower()}")
 
 
-def _must_keep(row: Any, on: Ground) -> bool:
-    """Bytes may go once a mail is settled, its ticket closed and its retention over."""
-    if row.state in ("received", "quarantined"):
-        return True
-    purged_before = on.purged_before.get(row.mailbox)
-    old = purged_before is not None and row.received_at < purged_before
-    return row.state in ("decided", "dropped") and not (old and row.ticket in (None, "closed"))
+def _must_keep(row: Any) -> bool:
+    """Bytes go only when the mail is erased, by its retention or by hand."""
+    return bool(row.state != "erased")
 
 
-def _without_bytes(row: Any, around: _Around, on: Ground) -> Iterator[Difference]:
-    if row.id not in around.kept and _must_keep(row, on):
+def _without_bytes(row: Any, around: _Around) -> Iterator[Difference]:
+    if row.id not in around.kept and _must_keep(row):
         fix = f"{_RESTORE}; the mail may still lie on the server, in the folder or the archive"
-        yield _of_mail(Check.BYTES, row, "has no stored bytes, and their time is not over", fix)
+        yield _of_mail(Check.BYTES, row, "has no stored bytes, and was not erased", fix)
 
 
 def _of_mail(check: Check, row: Any, text: str, fix: str) -> Difference:
@@ -343,8 +338,11 @@ _CAUSES: tuple[tuple[re.Pattern[str], Any], ...] = (
 )
 _QUEUE = [
     getattr(Outbox, name)
-    for name in ("id", "cause", "notice", "recipient", "state", "sent_at", "lease_owner", "lease_until", "seal")
-]
+    for name in (
+        "id", "cause", "notice", "recipient", "state", "sent_at", "lease_owner", "lease_until", "bounced_at",
+        "report_id",
+    )
+]  # fmt: skip
 
 
 def queue(session: Session, on: Ground, after: int) -> Page:
@@ -386,6 +384,8 @@ def _astray(row: Any, causeless: Collection[str], on: Ground) -> Iterator[Differ
         yield differs(f"is owed because of {row.cause}, which is not there", _RESTORE)
     if row.state == State.SENT and row.sent_at is None:
         yield differs("was sent and does not say when", _RESTORE)
+    if row.bounced_at is not None and row.report_id is None:
+        yield differs("came back and does not say by which report", _RESTORE)
     if row.purged and row.state in _UNSENT:
         yield differs("is still owed, and its bytes are gone", "Write by hand what it said")
     if row.lease_owner and row.lease_owner not in on.alive and on.settled:
