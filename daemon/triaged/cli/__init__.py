@@ -128,14 +128,18 @@ def stop(code: Exit, text: str) -> NoReturn:
 
 
 def print_json(document: object) -> None:
-    """One JSON document on stdout; times as RFC 3339 UTC."""
+    """One JSON document on stdout; times as RFC 3339 UTC. Letters stay letters; what a terminal might act on or hide is
+    written as an escape, which JSON has for all of it."""
     import json
     from datetime import datetime
 
     def plain(value: object) -> str:
         return value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)
 
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=plain))
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=plain)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    click.echo(text.replace("\x7f", "\\u007f"))
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
