@@ -240,48 +240,45 @@ class Trouble:
         self._house, self._tally, self._rng = house, tally, rng
 
     def cut(self) -> None:
-        """Both wires now and then: at a step, or at once."""
-        moment = self._rng.choice(moments.ALL)
-        if self._rng.random() < 0.5:
-            self._at(moment, lambda: self._counted(f"cut: {moment.name}", cut=True))
-        else:
-            self._house.wire(moment).watch = Trap(
-                Moment("anything", moment.protocol, self._rng.random() < 0.5, b""),
-                lambda: self._counted(f"cut: {moment.protocol}, any time", cut=True),
-            )
-            time.sleep(0.3)
-            self._house.wire(moment).watch = None
+        """One of the wires: at a step, or after so many chunks as dice say."""
+        moment = self._some_moment()
+        self._at(moment, lambda: self._counted(f"cut: {moment.name}"))
 
     def kill(self) -> None:
-        """kill -9 of one daemon, at a step or whenever; then a new one."""
-        child = self._rng.choice(self._house.daemons)
-        if self._rng.random() < 0.8:
-            child.await_start(20)
-        if self._rng.random() < 0.5:
-            moment = self._rng.choice(moments.ALL)
-            self._at(moment, partial(self._dead, child, f"kill: {moment.name}"))
-        else:
-            time.sleep(self._rng.uniform(0, 0.8))
-        if child.alive:
-            self._dead(child, "kill: any time")
+        """kill -9 of one daemon, now and then while it starts; then a new one."""
+        daemon = self._rng.choice(self._house.daemons)
+        if self._rng.random() < 0.85:
+            daemon.await_start(20)
+        moment = self._some_moment()
+        self._at(moment, partial(self._dead, daemon, f"kill: {moment.name}"))
+        if daemon.alive:
+            self._dead(daemon, "kill: any time")
         self._tally.kills += 1
-        self._house.replace(child)
+        self._house.replace(daemon)
+
+    def _some_moment(self) -> Moment:
+        """A step of the protocol, or any chunk at all."""
+        if self._rng.random() < 0.5:
+            return self._rng.choice(moments.ALL)
+        return Moment("any time", self._rng.choice(("imap", "smtp")), self._rng.random() < 0.5, b"")
 
     def _at(self, moment: Moment, act: Callable[[], bool]) -> None:
-        trap = Trap(moment, act, self._rng.randint(1, 6))
+        """At the n-th such moment; measured by what passes, not by the clock, so that a slow machine works as long."""
+        trap = Trap(moment, act, self._rng.randint(1, 100 if moment.name == "any time" else 12))
         wire = self._house.wire(moment)
         wire.watch = trap
-        trap.sprung.wait(1.5)
+        trap.sprung.wait(self._rng.uniform(0.3, 2.0))
         wire.watch = None
 
     def _dead(self, child: hurried.Life, name: str) -> bool:
-        child.kill()
-        self._tally.note(name, self._house.sending(child))
+        if child.alive:
+            child.kill()
+            self._tally.note(name, self._house.sending(child))
         return False
 
-    def _counted(self, name: str, cut: bool) -> bool:
+    def _counted(self, name: str) -> bool:
         self._tally.note(name, self._house.sending())
-        return cut
+        return True
 
 
 # --- the whole

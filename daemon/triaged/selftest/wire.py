@@ -188,6 +188,9 @@ class Wire:
             self._server.close()
             self._open.set()
             await self._cut()
+            end = time.monotonic() + 1
+            while self._pairs and time.monotonic() < end:  # so that no reader is left for the loop to cancel
+                await asyncio.sleep(0.005)
 
         self._loop.run(close())
         self._loop.stop()

@@ -131,13 +131,24 @@ def _read(office: Office, work: Work) -> Read:
         return Read(work, nothing, "", raw.text)
     if not raw:
         return Read(work, replace(nothing, message=Message(unreadable=_WITHHELD, dirty=True)), "")
-    if work.attempts > 1 and office.rehearsal and (killed := office.rehearsal.failure(str(work.id))):
+    if work.attempts > 1 and office.rehearsal and (killed := _rehearsed(office, office.rehearsal, work)):
         return Read(work, _heading(office, work, raw, nothing), "", killed)
     with confinement.limited(confinement.CPU):
         read = tried(partial(reception.read_mail, raw, mailbox, office.desk, work.received_at, work.truncated))
     if isinstance(read, Failure):
         return Read(work, _heading(office, work, raw, nothing), "", read.text)
     return Read(work, read, identity.content_hash(raw))
+
+
+def _rehearsed(office: Office, rehearsal: confinement.Rehearsal, work: Work) -> str:
+    """How the mail ended its rehearsal; empty where it came through. The attempt counts again only when that is over:
+    a daemon that is killed meanwhile, by a reboot or by a memory that others filled, is no fault of this mail."""
+    with office.database.write() as session:
+        casebook.charge(session, office.owner, work, work.attempts - 1)
+    ended = rehearsal.failure(str(work.id))
+    with office.database.write() as session:
+        casebook.charge(session, office.owner, work, work.attempts)
+    return ended
 
 
 def _heading(office: Office, work: Work, raw: bytes, nothing: Mail) -> Mail:

@@ -107,6 +107,17 @@ def _ours(owner: str, claimed: Sequence[Work]) -> sqlalchemy.ColumnElement[bool]
     return sqlalchemy.and_(MessageRow.state == "received", MessageRow.lease_owner == owner, attempt)
 
 
+def charge(session: Session, owner: str, work: Work, attempts: int) -> None:
+    """Let a mail of ours stand with so many attempts: one less than claimed while it is only rehearsed, because whoever
+    kills the daemon then is not this mail."""
+    session.execute(
+        sqlalchemy.update(MessageRow)
+        .where(MessageRow.id == work.id, MessageRow.state == "received", MessageRow.lease_owner == owner)
+        .values(attempts=attempts),
+        execution_options={"synchronize_session": False},
+    )
+
+
 def orphaned(session: Session, alive: Collection[str]) -> int:
     """Free what processes that no longer live had claimed; their attempt stays counted. Returns how many."""
     freed = session.execute(
@@ -151,9 +162,9 @@ def one_copy_at_a_time(session: Session, contents: Iterable[str]) -> None:
 def twin(
     session: Session, work: Work, message_ids: Collection[str], content: str, elsewhere: Collection[str] = ()
 ) -> Twin | None:
-    """The mail, decided before, that this one is again: the same bytes, or the same Message-ID with the same content. It
-    may have come later: after a crash, what was tried already waits for what was not. A copy in a mailbox `elsewhere`,
-    at another desk, is no duplicate: each desk does its own with it."""
+    """The mail, decided before, that this one is again: the same bytes, or the same Message-ID with the same content.
+    It may have come later: after a crash, what was tried already waits for what was not. A copy in a mailbox
+    `elsewhere`, at another desk, is no duplicate: each desk does its own with it."""
     ways = [MessageRow.sha256 == work.sha256]
     if message_ids:
         ways.append(sqlalchemy.and_(MessageRow.message_id.in_(message_ids), MessageRow.content_hash == content))
