@@ -14,7 +14,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -102,7 +101,7 @@ def run(app: App) -> None:
     """The daemon until SIGTERM or SIGINT. Raises TransientError when another one works on the same SQLite database."""
     daemon = Daemon(composition.ready(app))
     _stop_on_signals(daemon)
-    with _exclusive(app):
+    with _exclusive(daemon):
         serve(daemon)
 
 
@@ -111,7 +110,7 @@ def run_once(app: App) -> tuple[str, ...]:
     daemon = Daemon(composition.ready(app))
     daemon.note(hosts.ONCE, {"at": daemon.now()})
     _stop_on_signals(daemon)
-    with _exclusive(app):
+    with _exclusive(daemon):
         _start(daemon)
         with _kept(daemon):
             troubles = _drain(daemon)
@@ -153,10 +152,13 @@ def _kept(daemon: Daemon) -> Iterator[None]:
         thread.join()
 
 
-def _exclusive(app: App) -> AbstractContextManager[object]:
+@contextlib.contextmanager
+def _exclusive(daemon: Daemon) -> Iterator[None]:
     """On SQLite one `run` at a time; PostgreSQL shares."""
-    path = app.database.path
-    return runlock.RunLock(path.with_name(path.name + ".lock")) if path else contextlib.nullcontext()
+    path = daemon.app.database.path
+    one = runlock.RunLock(path.with_name(path.name + ".lock")) if path else contextlib.nullcontext()
+    with one, runlock.living(daemon.app.settings.service.state_dir, daemon.owner):
+        yield
 
 
 def _drained(one: intake.Intake) -> str:
@@ -261,16 +263,12 @@ def _start(daemon: Daemon) -> None:
     integrity.look(app.database)
     composition.live(app)
     _beat(daemon)
-    exclusive = app.database.dialect == "sqlite"
-    with app.database.write() as session:
-        if exclusive:
+    if app.database.dialect == "sqlite":
+        with app.database.write() as session:
             hosts.only(session, daemon.owner)
-        alive = hosts.alive(session)
-    upkeep.bury_the_dead(app.database, daemon.owner)
-    deliver.recover(app.database, {*alive, daemon.owner}, daemon.now, seals=app.seals)
+    _take_over(daemon)
     decide.announce_again(composition.office(app, daemon.owner))
-    if app.settings.directory.accounts or app.settings.directory.partners:
-        directory_refresh.refresh(app.database, app.settings.directory, app.rules, _now())
+    daemon.errands.run_now("directory")
 
 
 def _watch(daemon: Daemon, one: intake.Intake) -> None:
@@ -361,7 +359,7 @@ def _due(daemon: Daemon) -> list[jobs.Job]:
 def _take_over(daemon: Daemon) -> None:
     """What other hosts held when they died."""
     database = daemon.app.database
-    upkeep.bury_the_dead(database, daemon.owner)
+    upkeep.bury_the_dead(database, daemon.owner, runlock.dead(daemon.app.settings.service.state_dir))
     with database.read() as session:
         alive = hosts.alive(session)
     deliver.recover(database, {*alive, daemon.owner}, daemon.now, seals=daemon.app.seals)

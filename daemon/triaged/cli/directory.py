@@ -51,11 +51,13 @@ def import_command(noun: str) -> click.Command:
     @json_option
     @click.pass_obj
     def run(cli: "Cli", file: str, replace: bool, force: bool, dry_run: bool, as_json: bool) -> None:
+        from triaged.adapters.db import engine
+
         door = doors(noun)
         reading = door.read(_content(cli, noun, file), rules(cli))
         if reading.problems:
             _refuse(file, reading.problems, as_json)
-        with cli.database.read() if dry_run else cli.database.write() as session:
+        with cli.database.read() if dry_run else cli.database.write(engine.IMPORTING) as session:
             diff = door.write(session, reading.records, replace=replace, dry_run=dry_run)
             if diff.removes_most and not (force or dry_run):
                 stop(Exit.PROBLEMS, _too_few(noun, file, diff))

@@ -93,7 +93,7 @@ def _follow(
     reading = watched.read(content.data, rules)
     if reading.problems:
         raise PermanentError(directory_file.told(watched.location, reading.problems))
-    with database.write() as session:
+    with database.write(engine.IMPORTING) as session:
         diff = watched.write(session, reading.records, replace=True)
         if diff.removes_most:
             raise PermanentError(_too_few(watched, diff))

@@ -91,7 +91,7 @@ def _import(
     records: "Sequence[tuple[int, estate_file.Record]]",
     take: "Callable[[_Run, estate_file.Record], None]",
 ) -> Outcome:
-    with job.database.write() as session:
+    with job.database.write(engine.IMPORTING) as session:
         trial = session.begin_nested()
         run = _Run(session, job, columns)
         for run.line, record in records:

@@ -1,6 +1,7 @@
 """Upkeep: what is due by the clock on the wall and concerns no single mail: the dead are buried and what they held is
 freed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from triaged import log
@@ -15,10 +16,12 @@ class Buried:
     freed: int
 
 
-def bury_the_dead(database: engine.Database, owner: str) -> Buried:
-    """Free the mails that dead daemons had claimed for deciding, and their leases; `owner` is us and lives."""
+def bury_the_dead(database: engine.Database, owner: str, seen_dead: Collection[str] = ()) -> Buried:
+    """Free the mails that dead daemons had claimed for deciding, and their leases; `owner` is us and lives, `seen_dead`
+    have died before their heartbeat was missed."""
     with database.write() as session:
-        dead = hosts.bury(session)
+        hosts.declare_dead(session, seen_dead)
+        dead = (*hosts.bury(session), *seen_dead)
         alive = {*hosts.alive(session), owner}
         freed, left = casebook.orphaned(session, alive), leases.orphaned(session, alive)
     if dead or freed or left:

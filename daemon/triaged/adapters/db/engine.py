@@ -90,7 +90,9 @@ class Database:
             connection = connection.execution_options(triaged_writes=True)
             with Session(connection, expire_on_commit=False) as session, session.begin():
                 if self.dialect == "postgresql":
-                    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{int(idle)}s'")
+                    session.connection().exec_driver_sql(
+                        f"SET LOCAL idle_in_transaction_session_timeout = '{int(idle)}s'"
+                    )
                 yield session
 
     @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Which daemons live: each beats every few seconds by the database's clock, and whoever is silent for too long is dead
 (DESIGN §4.3)."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -55,6 +56,12 @@ def _lives(session: Session) -> ColumnElement[bool]:
     return sqlalchemy.and_(
         Host.beat_at > clock.moment(session, -SILENCE), Host.beat_at < clock.moment(session, SILENCE)
     )
+
+
+def declare_dead(session: Session, owners: Collection[str]) -> None:
+    """Somebody saw that these have died, however short ago they beat."""
+    if owners:
+        session.execute(sqlalchemy.delete(Host).where(Host.id.in_(owners)))
 
 
 def listed(session: Session) -> list[Host]:
