@@ -1,5 +1,6 @@
 """Erased is gone from every table and off the disk; what reports, audit and the recognition of copies need is there."""
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 import zstandard
+from click.testing import CliRunner, Result
 from tests.house import desk
 from tests.servers import imap_pymap, smtp_sink
 
+from triaged import cli
 from triaged.adapters.db import contract_models, migrations, models
+from triaged.cli import message
 from triaged.domain.erasure import PREFIX
 from triaged.domain.errors import PermanentError
 from triaged.domain.ticket import State
@@ -172,7 +176,7 @@ def test_all_of_one_person_goes_and_others_keep_what_is_theirs(
 
     erase(house, Wish(address=ANNA))
     erasure.scrub(house.app.database)
-    assert {where.partition(".")[0] for where in written(house, ANNA)} <= {"message_raw", "outbox"}
+    assert written(house, ANNA) == ["message_raw.zstd"], "Bert's own mail stays Bert's"
     assert written(house, SECRET) == []
     bert = house.ticket("EU-000002")
     assert bert.requester == BERT
@@ -224,6 +228,33 @@ def test_a_failed_mail_keeps_its_bytes_because_it_may_be_sent_again(
     with house.app.database.read() as session:
         kept = dict(session.execute(sqlalchemy.select(models.Outbox.id, models.Outbox.body.is_not(None))).all())
     assert kept == {1: True, 2: False}
+
+
+def run(house: desk.Installation, *words: str) -> Result:
+    here = cli.Cli(house.config)
+    here._app = house.app
+    return CliRunner().invoke(message.message, ["erase", *words], obj=here)
+
+
+def test_the_command_says_what_goes_what_stays_and_what_must_come_first(
+    house: desk.Installation, pymap: imap_pymap.Pymap
+) -> None:
+    pymap.deliver(house.eu, desk.mail(COMPLETE, number=1, sender="contact@integra.example"))
+    house.once()
+    waits = run(house, "1", "--dry-run")
+    assert (waits.exit_code, "ticket EU-000001 is open" in waits.stderr) == (1, True)
+    close(house, "EU-000001")
+    plan = run(house, "--sender", "Contact@Integra.example", "--dry-run")
+    assert plan.exit_code == 0
+    for said in ("EU-000001", "the directory's partners", "logs, backups"):
+        assert said in plan.stdout
+    assert house.messages()[0].row["state"] == "decided"
+    done = run(house, "--sender", "contact@integra.example", "--why", "asked by contact@integra.example", "--json")
+    assert json.loads(done.stdout)["mails"] == [1]
+    assert written(house, "contact@integra.example") == ["partner_contact.address"]
+    assert run(house).exit_code == run(house, "1", "--sender", ANNA).exit_code == 2
+    again = json.loads(run(house, "1", "--json").stdout)
+    assert (again["mails"], again["tickets"]) == ([], [])
 
 
 def test_erasing_while_the_daemon_writes_loses_nothing(house: desk.Installation, pymap: imap_pymap.Pymap) -> None:

@@ -177,18 +177,25 @@ def mentions(session: Session, address: str, key: bytes) -> int:
     for table in _MENTIONING:
         columns = _texts(table)
         query = sqlalchemy.select(table).where(sqlalchemy.or_(*(_says(column, address) for column in columns)))
-        query = query.where(Outbox.state.in_(FINISHED)) if table is Outbox else query
-        for row in session.scalars(query):
+        for row in session.scalars(query.where(Outbox.state.in_(FINISHED)) if table is Outbox else query):
             changed += 1
             for column in columns:
                 value = getattr(row, column.key)
                 if (left := erasure.without(value, address, key)) != value:
                     setattr(row, column.key, left)
+            if isinstance(row, Ticket | Outbox):
+                _unwrite(session, Outbox.id == row.id if isinstance(row, Outbox) else Outbox.ticket_id == row.id)
     alarming = sqlalchemy.or_(_says(Inspection.name, address), _says(Inspection.problems, address))
     session.execute(sqlalchemy.delete(Inspection).where(alarming))
     for doors in (SignIn, SignInCode):
         session.execute(sqlalchemy.delete(doors).where(doors.address == address))
     return changed
+
+
+def _unwrite(session: Session, where: ColumnElement[bool]) -> None:
+    """Our mails that may have repeated it; what they say is encoded, so nobody can look for it there."""
+    finished = sqlalchemy.update(Outbox).where(where, Outbox.state.in_(FINISHED))
+    session.execute(finished.values(body=None), execution_options={"synchronize_session": False})
 
 
 def _texts(table: Any) -> list[Any]:
