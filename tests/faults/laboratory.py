@@ -149,6 +149,11 @@ class Laboratory:
         query = "SELECT count(*) FROM outbox WHERE state NOT IN ('sent', 'held', 'failed', 'withdrawn')"
         return int(self._one(query))
 
+    def settled(self) -> bool:
+        """Every mail has its decision and every answer has gone."""
+        waiting = self._one("SELECT count(*) FROM message WHERE state <> 'decided' OR tidied_at IS NULL")
+        return self._one("SELECT count(*) FROM message") == len(self.mails) and not waiting and not self._unfinished()
+
     def doubts(self) -> int:
         """Mails that the last life left between DATA and the relay's answer: each may be sent once more."""
         return int(self._one("SELECT count(*) FROM outbox WHERE state IN ('sending', 'uncertain')"))

@@ -22,12 +22,25 @@ _HONEST: dict[str, str] = {
 }
 
 
+def saying(text: str) -> Speak:
+    """Says this, then closes the connection; without text the connection just ends."""
+
+    async def speak(writer: asyncio.StreamWriter, tag: str) -> None:
+        writer.write(text.replace("{tag}", tag).encode())
+        await writer.drain()
+        writer.close()
+
+    return speak
+
+
 class Scripted:
     """`answers`: the longest matching beginning of a command (without tag) -> text with {tag}, or a coroutine function
-    (writer, tag). What is not told is answered honestly and emptily. `commands` is what was said."""
+    (writer, tag). What is not told is answered honestly and emptily. `once` comes first and each is used up: a server
+    that misbehaves a single time. `commands` is what was said."""
 
     def __init__(self, answers: dict[str, str | Speak] | None = None, capabilities: str = _CAPABILITIES) -> None:
         self.answers: dict[str, str | Speak] = {**_HONEST, **(answers or {})}
+        self.once: dict[str, str | Speak] = {}
         self.commands: list[str] = []
         self.connections = 0
         self._capabilities = capabilities
@@ -46,9 +59,12 @@ class Scripted:
         self.connections += 1
         try:
             await self._speak(writer, "GREETING", "", self.answers.get("GREETING", "* OK ready\r\n"))
+            tag = ""
             while line := (await reader.readline()).decode():
-                tag, _, command = line.rstrip("\r\n").partition(" ")
-                self.commands.append(command or tag)
+                if line != "DONE\r\n":  # it ends IDLE, and is answered with the tag of that
+                    tag = line.partition(" ")[0].rstrip()
+                command = line.rstrip("\r\n").partition(" ")[2]
+                self.commands.append(command or line.rstrip())
                 await self._speak(writer, command, tag, self._answer(command))
         except ConnectionError:
             pass
@@ -56,6 +72,9 @@ class Scripted:
             writer.close()
 
     def _answer(self, command: str) -> str | Speak:
+        for start in self.once:
+            if command.upper().startswith(start):
+                return self.once.pop(start)
         return self.answers[max((start for start in self.answers if command.upper().startswith(start)), key=len)]
 
     async def _speak(self, writer: asyncio.StreamWriter, command: str, tag: str, answer: str | Speak) -> None:
