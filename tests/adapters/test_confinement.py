@@ -45,7 +45,7 @@ def rehearsal() -> Iterator[Rehearsal]:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("memory", "reading it took more than 640 MB of memory"),
+        ("memory", "reading it took more than 400 MB of memory"),
         ("recursion", "reading it ended the process by SIGSEGV"),
         ("segv", "reading it ended the process by SIGSEGV"),
         ("abort", "reading it ended the process by SIGABRT"),

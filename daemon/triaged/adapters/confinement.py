@@ -19,7 +19,7 @@ CPU = 20.0  # seconds of processor time for one mail; the worst mail that we kno
 CHILD_CPU = 10.0
 CHILD_WALL = 20.0
 CHILD_START = 60.0
-CHILD_MEMORY = 640 * 1024 * 1024  # of addresses; it needs 250 MB for itself and four times a mail's size
+CHILD_MEMORY = 400 * 1024 * 1024  # of addresses; it needs 120 MB for itself, and four times a mail at most
 _STDERR = 2
 _READY, _SURVIVED = b"ready\n", b"survived\n"
 
