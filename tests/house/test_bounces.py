@@ -5,19 +5,22 @@ import email.policy
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy
 from tests.house import desk
+from tests.house.test_contracts import CLAIRE, Counter, order
 from tests.mail import daemons
 from tests.servers import imap_pymap, smtp_sink
 
 from triaged import log
 from triaged.adapters.db import models, outbox
+from triaged.domain import invitation
 from triaged.domain.delivery import State
 from triaged.mail import threads
-from triaged.workflows import checkup, overview
+from triaged.workflows import checkup, contracting, overview
 
 PARTNER = "contact@integra.example"
 QUESTION = "Bonjour,\n\nune question.\n"  # names no customer: one answer, no alert
@@ -273,3 +276,47 @@ def test_a_guessed_message_id_is_no_mail_of_ours(plain: Office) -> None:
 def test_check_says_whether_return_paths_are_keyed(quick: Office, tmp_path: Path) -> None:
     finding = checkup.bounces(quick.house.app.settings)
     assert (finding.level, "bounce+ANYTHING@support.example" in finding.text) == ("ok", True)
+
+
+# Mails that hold a secret
+
+
+@pytest.fixture
+def counter(tmp_path: Path, pymap: imap_pymap.Pymap, relay: smtp_sink.SmtpSink) -> Iterator[Counter]:
+    url = f"sqlite:///{tmp_path}/t.db"
+    with desk.installed(tmp_path, url, pymap, relay.port, contracts=True, bounce="select") as house:
+        yield Counter(house, pymap, relay)
+
+
+def test_an_invitation_that_came_back_is_owed_again_and_a_new_one_replaces_it(counter: Counter) -> None:
+    counter.say(order())
+    [sent] = [one for one in counter.relay.deliveries if b"/i/" in one.content and one.recipients == (CLAIRE,)]
+    assert sent.sender.startswith("bounce+")
+    assert email.message_from_bytes(sent.content)["Reply-To"] == desk.SELECT
+    lines = io.StringIO()
+    log.configure(stream=lines)
+    counter.server.deliver(
+        counter.house.select, daemons.dsn(sent.sender, sent.content, daemons.recipient(CLAIRE), back=daemons.NOTHING)
+    )
+    assert counter.house.once() == ()
+    [invited] = counter.invitations()
+    assert (invited.state, invited.sent_at) == (invitation.State.OWED, None)
+    [row] = [entry for entry in counter.house.queue() if entry.notice == "invitation"]
+    assert (row.state, row.last_error) == (State.FAILED, "bounced: 5.1.1")
+    assert "triaged invite resend 1" in lines.getvalue()
+    contracting.resend(counter.house.bureau(), 1, datetime.now(UTC))
+    counter.house.once()
+    assert [one.state for one in counter.invitations()] == [invitation.State.REPLACED, invitation.State.SENT]
+    assert len(set(counter.links())) == 2
+
+
+def test_a_bounced_invitation_that_is_simply_sent_again_works(counter: Counter) -> None:
+    counter.say(order())
+    [sent] = [one for one in counter.relay.deliveries if b"/i/" in one.content and one.recipients == (CLAIRE,)]
+    counter.server.deliver(counter.house.select, daemons.dsn(sent.sender, sent.content, daemons.recipient(CLAIRE)))
+    counter.house.once()
+    [row] = [entry for entry in counter.house.queue() if entry.notice == "invitation"]
+    with counter.house.app.database.write() as session:
+        assert outbox.retry(session, [row.id], datetime.now(UTC)) == (row.id,)
+    counter.house.once()
+    assert [one.state for one in counter.invitations()] == [invitation.State.SENT]

@@ -15,7 +15,7 @@ from tests.servers import imap_pymap, smtp_sink
 
 from triaged import app as composition
 from triaged.adapters import directory_file
-from triaged.adapters.db import directory_import
+from triaged.adapters.db import directory_import, models
 
 PARTNER = "contact@integra.example"
 QUESTION = "Bonjour,\n\nune question.\n"
@@ -175,6 +175,8 @@ def two_houses(
         theirs = desk.Installation(app, made.config, made.eu, made.com)
         _befriend(ours, "rival.example")
         _befriend(theirs, "vendor.example")
+        with app.database.write() as session:  # so that no number of theirs is one of ours by chance
+            session.add(models.TicketCounter(region="eu", last=40))
         yield ours, theirs
         app.database.dispose()
 

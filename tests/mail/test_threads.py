@@ -94,6 +94,57 @@ def test_only_the_form_is_asked_where_anybody_may_write_it() -> None:
     assert not threads.looks_ours("<20261014.abc@support.example>", DOMAIN)
 
 
+def test_this_programs_form_is_known_whatever_the_house() -> None:
+    assert threads.is_keyed("<X.abcdefgh.1.0123456789abcdef@other.example>")
+    assert not threads.is_keyed("<20261014.abc@other.example>")
+
+
+PATH = threads.return_path(OURS, DOMAIN, KEY)
+
+
+def sent_to(*fields: tuple[str, str]) -> Message:
+    return Message(fields=fields)
+
+
+def test_a_return_path_names_its_mail_and_nothing_else_does() -> None:
+    assert PATH.startswith("bounce+eu-000123.7q3kx2m8.1.")
+    assert len(PATH.partition("@")[0]) <= 64
+    assert threads.is_return_path(PATH, DOMAIN)
+    assert threads.returned(sent_to(("to", f"<{PATH.upper()}>")), DOMAIN, KEY) == OURS
+    assert threads.returned(sent_to(("received", f"from x by y for <{PATH}>; Mon")), DOMAIN, KEY) == OURS
+    assert threads.returned(sent_to(("subject", PATH)), DOMAIN, KEY) == ""
+
+
+def test_two_return_paths_prove_nothing_and_a_forged_one_beside_the_right_one_does_not_hide_it() -> None:
+    other = threads.return_path(OLDER, DOMAIN, KEY)
+    forged = PATH.replace("7q3kx2m8.1", "7q3kx2m8.2")
+    assert threads.returned(sent_to(("to", PATH), ("delivered-to", other)), DOMAIN, KEY) == ""
+    assert threads.returned(sent_to(("to", forged), ("delivered-to", PATH)), DOMAIN, KEY) == OURS
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        PATH.replace("eu-000123", "eu-000124"),
+        PATH.replace("@support.example", "@evil.example"),
+        "bounce+" + OURS.strip("<>"),  # the MAC that everybody in the thread can read
+        threads.return_path(OURS, DOMAIN, OTHER_KEY),
+        "x" + PATH,
+        "bounce+@support.example",
+        "",
+    ],
+)
+def test_a_guessed_return_path_proves_nothing(forged: str) -> None:
+    assert threads.returned(sent_to(("to", forged)), DOMAIN, KEY) == ""
+
+
+def test_a_return_path_that_smtp_could_not_carry_is_none() -> None:
+    long = threads.message_id("", "order." + "x" * 40, DOMAIN, KEY)
+    assert threads.is_ours(long, DOMAIN, KEY)
+    assert threads.return_path(long, DOMAIN, KEY) == ""
+    assert threads.return_path("<foreign@x>", DOMAIN, KEY) == ""
+
+
 def test_of_a_flood_of_references_the_newest_are_tried() -> None:
     flood = ("<f@x>",) * 100_000
     assert threads.ticket_of(reply(*flood, OURS), DOMAIN, KEY) == "EU-000123"
