@@ -32,8 +32,8 @@ class _Seen:
 class Sharing:
     """The mailboxes of one host. One thread calls `turn`; each mailbox's thread has its `tenure`."""
 
-    def __init__(self, database: engine.Database, owner: str, mailboxes: Sequence[str]) -> None:
-        self._database, self._owner = database, owner
+    def __init__(self, database: engine.Database, owner: str, mailboxes: Sequence[str], grace: float = GRACE) -> None:
+        self._database, self._owner, self._grace = database, owner, grace
         names = [leases.mailbox(name) for name in mailboxes]
         self._names = sorted(names, key=lambda name: zlib.crc32(f"{owner} {name}".encode()))  # each host its own order
         self._busy = threading.Lock()  # one change at a time, with its commit
@@ -60,11 +60,11 @@ class Sharing:
         Raises TransientError when the database is away: then what we hold runs out by time."""
         with self._busy:
             seen = self._look()
-            self._lose([h for name, h in self._held.items() if not _is_ours(h, seen.standing.get(name))])
+            self._lose([h for name, h in list(self._held.items()) if not _is_ours(h, seen.standing.get(name))])
             wanted = self._wanted(seen, hung, all_free)
             renewing = time.monotonic() >= self._renewed + leases.HOLD.total_seconds() / 3
             if wanted or renewing:
-                self._write(wanted, [h for name, h in self._held.items() if name not in hung] + [*also])
+                self._write(wanted, [h for name, h in list(self._held.items()) if name not in hung] + [*also])
             self._give_up(seen)
 
     def _look(self) -> _Seen:
@@ -85,7 +85,7 @@ class Sharing:
         now, room = time.monotonic(), self._share() - len(self._held)
         free = [name for name in self._names if name not in self._held and self._is_free(seen.standing.get(name))]
         self._free_since = {name: self._free_since.get(name, now) for name in free}
-        left_over = [name for name in free if all_free or now - self._free_since[name] >= GRACE]
+        left_over = [name for name in free if all_free or now - self._free_since[name] >= self._grace]
         fair = [name for name in free if name not in self._given][: max(0, room)]
         return [name for name in free if name in {*fair, *left_over} and name not in hung]
 
@@ -109,7 +109,7 @@ class Sharing:
         """Ask for one mailbox back where we have more than our share, and others live who might take it."""
         if len(self._held) - len(self._asked) <= self._share() or len(seen.company) == 1:
             return
-        if time.monotonic() < self._gave + GRACE:
+        if time.monotonic() < self._gave + self._grace:
             return
         spare = [
             name for name in reversed(self._names) if name in self._held and name not in {*self._kept, *self._asked}
@@ -122,10 +122,7 @@ class Sharing:
     def _lose(self, held: Sequence[Held]) -> None:
         for one in held:
             log.warning("", mailbox=one.name.partition(":")[2], state="lost", reason=_LOST)
-        with self._changed:
-            for one in held:
-                self._held.pop(one.name, None)
-                self._asked.discard(one.name)
+            self.forget(one)
 
     def wake(self) -> None:
         """Whoever waits is to look whether it should stop."""
@@ -151,10 +148,14 @@ class Sharing:
                     leases.release(session, [held])
             except TransientError as error:
                 log.warning("not released", lease=held.name, reason=str(error))
-            with self._changed:
-                if self._held.get(held.name) == held:
-                    del self._held[held.name]
-                    self._asked.discard(held.name)
+            self.forget(held)
+
+    def forget(self, held: Held) -> None:
+        """It is no longer ours."""
+        with self._changed:
+            if self._held.get(held.name) == held:
+                del self._held[held.name]
+                self._asked.discard(held.name)
 
 
 _LOST = "another host polls it: this one was silent for too long; what it had begun is dropped"
@@ -184,7 +185,11 @@ class Tenure:
         """In every transaction: keep it ours until the commit. Raises leases.Lost."""
         if self._held is None:
             raise leases.Lost(f"{self._name}: not ours")
-        leases.check(session, self._held)
+        try:
+            leases.check(session, self._held)
+        except leases.Lost:
+            self._sharing.forget(self._held)
+            raise
 
     def leave(self) -> None:
         """Others may take it."""
