@@ -1,6 +1,7 @@
 """A mail that goes wrong harms only itself, and is never lost (DESIGN §4.2)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.servers import imap_pymap, smtp_sink
 
 from triaged import app as composition
 from triaged.adapters.db import casebook, models
+from triaged.domain.errors import TransientError
 from triaged.workflows import decide, intake
 
 COMPLETE = "Service : Zoho CRM\nSuper administrateur : it@acme.example\n"
@@ -86,6 +88,28 @@ def test_a_graceful_stop_gives_back_what_was_claimed_without_a_mark(house: desk.
         claimed = casebook.claim(session, "me", now(), 20)
         casebook.release(session, "me", claimed)
     assert [record.row["attempts"] for record in house.messages()] == [0, 0, 0]
+
+
+class Lost:
+    """A rehearsal in the middle of which the database is lost."""
+
+    def failure(self, task: str) -> str:
+        raise TransientError("database: gone")
+
+    def rest(self) -> None:
+        pass
+
+
+def test_a_database_lost_in_the_middle_is_not_charged_to_the_mail(house: desk.Installation) -> None:
+    with house.app.database.write() as session:
+        session.execute(sqlalchemy.update(models.MessageRow).where(models.MessageRow.id == 2).values(attempts=1))
+    office = composition.office(house.app, "me")
+    for _ in range(4):
+        with pytest.raises(TransientError):
+            decide.decide_waiting(replace(office, rehearsal=Lost()), now, lambda: False)  # type: ignore[arg-type]  # ten lines
+    assert decide.decide_waiting(replace(office, rehearsal=None), now, lambda: False) == 1
+    assert [record.row["state"] for record in house.messages()] == ["decided"] * 3
+    assert [record.row["attempts"] for record in house.messages()] == [1, 2, 1]
 
 
 def test_decisions_that_may_not_have_been_printed_are_printed_again(
