@@ -13,6 +13,9 @@ import pytest
 from tests.house import desk
 from tests.servers import imap_pymap, smtp_sink
 
+from triaged.adapters.db import ledger
+from triaged.workflows import quarantine
+
 POISONED = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "poison")}
 COMPLETE = "Service : Zoho CRM\nSuper administrateur : it@acme.example\n"
 NEIGHBOURS = 30
@@ -65,3 +68,10 @@ def test_a_mail_that_kills_its_reader_kills_the_daemon_once_and_is_quarantined(
         assert [row["decision"] for row in others] == ["ticket"] * NEIGHBOURS
         assert max(row["attempts"] for row in others) <= 2
         assert len(house.tickets()) == NEIGHBOURS
+        house.once()
+        told = [entry for entry in house.queue() if entry.notice == "unreadable"]
+        assert [(entry.cause, entry.state) for entry in told] == [(f"m{bad.row['id']}", "sent")]
+        with house.app.database.read() as session:
+            assert ledger.raw(session, bad.row["id"]) == poison
+        shown = quarantine.shown(house.app.database, house.app.settings.mailboxes, bad.row["id"])
+        assert f"POISON-{fault}" in shown["text"]

@@ -37,7 +37,8 @@ def read_mail(
 
 def read_heading(raw: bytes, mailbox: Mailbox, desk: Desk, arrived: datetime) -> Mail:
     """Only who wrote and who vouches for him, for a mail of which nothing else can be read."""
-    mail = read_mail(raw[: mime.LIMITS.header], mailbox, desk, arrived, truncated=True)
+    end = min((raw.find(blank) for blank in (b"\r\n\r\n", b"\n\n") if blank in raw), default=len(raw))
+    mail = read_mail(raw[: min(end, mime.LIMITS.header)], mailbox, desk, arrived, truncated=True)
     return replace(mail, evidence=())
 
 
