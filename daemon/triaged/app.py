@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ class App:
     settings: Settings
     database: engine.Database
     renderer: templates.Renderer
-    key: bytes
+    key: bytes = field(repr=False)
     command: tuple[str, ...] = ()
 
     @property
@@ -95,7 +95,6 @@ def _templates(values: Settings) -> list[Path]:
 def ready(app: App) -> App:
     """Refuse to work on a schema that is not this program's. Raises PermanentError with the command that mends it."""
     found, wanted = schema(app)
-    _refuse_emptied(app, found)
     if found != wanted:
         raise PermanentError(
             f"the database has {found or 'no schema'}, this program needs {wanted}: run `triaged db upgrade` first"
@@ -103,10 +102,10 @@ def ready(app: App) -> App:
     return app
 
 
-def _refuse_emptied(app: App, found: str | None) -> None:
+def _refuse_emptied(app: App, *, empty: bool) -> None:
     """A database without tables where there was one is a loss, not a beginning. Raises PermanentError."""
     folder = app.settings.service.state_dir
-    if found is None and lifenote.read(folder, app.database.name):
+    if empty and lifenote.read(folder, app.database.name):
         raise PermanentError(
             f"the database is empty, and triaged has worked on it before ({folder / lifenote.FILE} says so): bring it "
             "back with `triaged db restore BACKUP`, or remove that note to begin anew with nothing"
@@ -114,15 +113,18 @@ def _refuse_emptied(app: App, found: str | None) -> None:
 
 
 def schema(app: App) -> tuple[str | None, str]:
-    """The schema that the database has, and the one that this program needs."""
+    """The schema that the database has, and the one that this program needs. A file that is gone is not made anew."""
+    path = app.database.path
+    _refuse_emptied(app, empty=path is not None and (not path.exists() or path.stat().st_size == 0))
     with engine.translated():
-        return migrations.current(app.database), migrations.head(settings.shipped("migrations"))
+        found = migrations.current(app.database)
+    _refuse_emptied(app, empty=found is None)
+    return found, migrations.head(settings.shipped("migrations"))
 
 
 def upgrade(app: App) -> tuple[str | None, str]:
     """Bring the schema up; returns where it stood and where it stands."""
     before = schema(app)[0]
-    _refuse_emptied(app, before)
     with engine.translated():
         return before, migrations.upgrade(app.database, settings.shipped("migrations"))
 

@@ -4,7 +4,7 @@ Looking up and weighing happen here, once; what follows from it is decided in `s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -41,7 +41,7 @@ class Desk:
 
     settings: Settings
     locales: tuple[str, ...]
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From what we owe to finished bytes in the outbox, in the transaction that decided it (DESIGN §4.3, §4.4)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from triaged.adapters import templates
@@ -37,7 +37,7 @@ class Post:
 
     settings: Settings
     renderer: templates.Renderer
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
