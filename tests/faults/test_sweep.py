@@ -8,13 +8,13 @@ from tests.faults.laboratory import Laboratory
 # How many of the points are left out between two: kills at recvfrom are worth most, page writes least.
 _STRIDES = {
     "main recvfrom SIGKILL": 6,
-    "smtp recvfrom SIGKILL": 6,
+    "smtp recvfrom SIGKILL": 10,
     "main sendto SIGKILL": 10,
     "smtp sendto SIGKILL": 5,
-    "main fdatasync SIGKILL": 5,
-    "main pwrite64 SIGKILL": 120,
+    "main fdatasync SIGKILL": 6,
+    "main pwrite64 SIGKILL": 240,
     "main fdatasync EIO": 8,
-    "main pwrite64 ENOSPC": 180,
+    "main pwrite64 ENOSPC": 320,
     "main recvfrom ECONNRESET": 12,
     "main sendto ECONNRESET": 12,
     "main connect ECONNREFUSED": 2,
