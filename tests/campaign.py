@@ -36,6 +36,7 @@ from triaged.selftest.moments import Moment, Trap
 from triaged.selftest.wire import Wire
 
 _DRAIN = 0.35  # of the time, at most, is kept for what stands at the end
+_PATIENCE = 4.0  # seconds until a fault comes without its moment
 _LIMITS = "answers_per_sender = 100000\nanswers_per_hour = 1000000\n"
 _REFUSED_NOW, _SLOW = 0.02, 0.03  # of the mails that the sink takes
 _SUPPORT = ("partners-com", "partners-eu")
@@ -63,11 +64,16 @@ class Tally:
     faults: collections.Counter[str] = field(default_factory=collections.Counter)
     kills: int = 0
     allowed: int = 0
+    crashes: list[str] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
 
     def note(self, fault: str, sending: int) -> None:
         self.faults[fault] += 1
         self.allowed += sending
+
+    def ended_by_itself(self, daemon: hurried.Life) -> None:
+        """Nobody killed it: that is a fault of ours."""
+        self.crashes.append(f"a daemon ended by itself with {daemon.code}: {' | '.join(daemon.lines[-2:])}")
 
 
 class Correspondent:
@@ -250,9 +256,11 @@ class Trouble:
         if self._rng.random() < 0.85:
             daemon.await_start(20)
         moment = self._some_moment()
-        self._at(moment, partial(self._dead, daemon, f"kill: {moment.name}"))
         if daemon.alive:
-            self._dead(daemon, "kill: any time")
+            self._at(moment, partial(self._dead, daemon, f"kill: {moment.name}"))
+            self._dead(daemon, "kill: no such moment")
+        else:
+            self._tally.ended_by_itself(daemon)
         self._tally.kills += 1
         self._house.replace(daemon)
 
@@ -264,10 +272,10 @@ class Trouble:
 
     def _at(self, moment: Moment, act: Callable[[], bool]) -> None:
         """At the n-th such moment; measured by what passes, not by the clock, so that a slow machine works as long."""
-        trap = Trap(moment, act, self._rng.randint(1, 100 if moment.name == "any time" else 12))
+        trap = Trap(moment, act, self._rng.randint(1, 60 if moment.name == "any time" else 6))
         wire = self._house.wire(moment)
         wire.watch = trap
-        trap.sprung.wait(self._rng.uniform(0.3, 2.0))
+        trap.sprung.wait(_PATIENCE)
         wire.watch = None
 
     def _dead(self, child: hurried.Life, name: str) -> bool:
@@ -323,6 +331,7 @@ class Outcome:
             found.append(f"{self.reckoning.copies + self.reckoning.renewed} copies, {self.tally.allowed} allowed")
         if self.audit != "clean":
             found.append(f"audit: {self.audit}")
+        found += self.tally.crashes
         if self.left:
             found.append(f"not settled in time: {self.left}")
         found += [f"a daemon ended with {code} on SIGTERM" for code in self.ended if code]
@@ -367,7 +376,7 @@ def _drained(plan: Plan, house: House, tally: Tally, world: Correspondent, say: 
         time.sleep(0.5)
         for child in house.daemons:
             if not child.alive:
-                tally.faults["ended by itself"] += 1
+                tally.ended_by_itself(child)
                 house.replace(child)
         if time.monotonic() - told > 30:
             told = time.monotonic()

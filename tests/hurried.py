@@ -21,7 +21,7 @@ from triaged import log, schedule
 from triaged.adapters.db import hosts, leases
 from triaged.app import App
 from triaged.selftest import children
-from triaged.workflows import deliver
+from triaged.workflows import deliver, sharing
 
 ROOT = Path(__file__).parents[1]
 QUIET = timedelta(seconds=2)  # production: 15 min
@@ -33,7 +33,9 @@ def hurry() -> None:
     deliver._DELAYS = (0.02,) * 200  # minutes; production: 1, 5, 15, 60 …
     hosts.SILENCE = timedelta(seconds=4)  # production: 30 s
     leases.HOLD = timedelta(seconds=4)  # production: 60 s
-    schedule._BEAT = 1.0
+    schedule._BEAT = schedule._RETRY = 1.0  # production: 5 s
+    schedule._TAKEOVER = 2.0  # production: 15 s
+    sharing.Sharing.__init__.__defaults__ = (1.0,)  # production: 15 s for a host with less than its share
 
 
 class Life:
@@ -151,7 +153,7 @@ def _fork(app: App, path: str) -> int:
             log.configure(stream=stream)
             schedule.run(app)
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # whatever it is, this process must not become a second warm one
             traceback.print_exc(file=stream)
         finally:
             stream.flush()

@@ -14,6 +14,7 @@ import sqlalchemy
 from sqlalchemy.orm import Session
 
 from triaged.adapters.db import contract_models
+from triaged.adapters.db.ledger import insert_if_absent
 from triaged.adapters.db.models import (
     Cursor,
     Event,
@@ -72,11 +73,8 @@ class Marked:
 
 
 def _row(session: Session) -> Installation:
-    row = session.get(Installation, 1, with_for_update=True)
-    if row is None:
-        row = Installation(id=1, starts=0, gap_from=None, gap_until=None)
-        session.add(row)
-    return row
+    insert_if_absent(session, Installation, [{"id": 1, "starts": 0}])  # hosts may start at once for the first time
+    return session.get_one(Installation, 1, with_for_update=True)
 
 
 def lives(session: Session) -> int:
