@@ -1,5 +1,6 @@
 """What runs when: a thread per mailbox, one that decides, one that delivers, all on the monotonic clock; and jobs that
-are due by the clock on the wall, once over all hosts.
+are due by the clock on the wall, once over all hosts. For those rings APScheduler, whose only door this is, and its row
+tells whether one is due, looked at once a minute unasked: a scheduler stops where a clock is set back (DESIGN §3).
 
 Stages wake each other by events and look again by themselves as a backstop. A job that raises is logged and runs
 again when it is next due: nothing but the process's end stops the others. The main thread keeps house: it beats, holds
@@ -19,6 +20,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import FrameType
 from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from triaged import app as composition
 from triaged import log
@@ -45,6 +48,7 @@ _BACKSTOP = 5.0  # seconds after which an idle stage looks again by itself
 _BEAT = 5.0
 _TAKEOVER = 15.0  # seconds between two looks at who died
 _PATIENCE = 40.0  # a stop gives mails under way 30 s, and everybody else the rest
+_UNASKED = 60.0  # seconds after which the jobs' rows are looked at though nobody rang
 _RETRY = 5.0  # after trouble with the database
 _BATCH = 600.0  # seconds that a batch of mails may take to decide, at the very most
 _ROUND = 120.0  # and one turn of the deliveries
@@ -59,6 +63,7 @@ class Daemon:
     stop: threading.Event = field(default_factory=threading.Event)
     mail_came: threading.Event = field(default_factory=threading.Event)
     mail_owed: threading.Event = field(default_factory=threading.Event)
+    job_due: threading.Event = field(default_factory=threading.Event)
     progress: dict[str, Mapping[str, object]] = field(default_factory=dict)
     lives: vitals.Vitals = field(default_factory=vitals.Vitals)
     shares: sharing.Sharing = field(init=False)
@@ -193,10 +198,14 @@ def serve(daemon: Daemon) -> None:
 
 def _keep_house(daemon: Daemon, loops: Mapping[str, Callable[[], None]], threads: dict[str, threading.Thread]) -> None:
     """What the main thread does until the stop."""
-    look = 0.0
+    look = unasked = 0.0
+    scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None})
+    scheduler.start()
     while not daemon.stop.wait(_BEAT) and not daemon.app.database.broken:
         _keep(daemon)
-        _guarded("jobs", daemon.errands.turn)
+        if daemon.job_due.is_set() or time.monotonic() >= unasked:
+            unasked = time.monotonic() + _UNASKED
+            _guarded("jobs", lambda: _look_at_jobs(daemon, scheduler))
         if time.monotonic() >= look:
             look = time.monotonic() + _TAKEOVER
             _guarded("takeover", lambda: _take_over(daemon))
@@ -208,6 +217,16 @@ def _keep_house(daemon: Daemon, loops: Mapping[str, Callable[[], None]], threads
             log.warning(
                 "hangup ignored", reason="nothing is read again while it runs: restart it to use a new configuration"
             )
+    scheduler.shutdown(wait=False)
+
+
+def _look_at_jobs(daemon: Daemon, scheduler: BackgroundScheduler) -> None:
+    """Start what is due, and have the scheduler ring when the next will be."""
+    daemon.job_due.clear()
+    due = daemon.errands.turn()
+    if due is not None:
+        ring = daemon.job_due.set
+        scheduler.add_job(ring, "date", run_date=due - daemon.skew, id="next job", replace_existing=True)
 
 
 def _keep(daemon: Daemon) -> None:

@@ -1,8 +1,8 @@
 """Jobs: what is due by the clock on the wall, once over all hosts and not once per host (DESIGN §3).
 
-What is due is a row: the lease `job:NAME` says when the job last ran to its end, by the database's clock. Looking at it
-every few seconds is all the scheduling there is, so a clock that jumps, a restart and a host that dies inside a job
-change nothing but the time of the next run. Each run has its own thread: a job that hangs stops no other.
+What is due is a row: the lease `job:NAME` says when the job last ran to its end, by the database's clock. The scheduler
+only says when to look, so a clock that jumps, a restart and a host that dies inside a job change nothing but the time
+of the next run. Each run has its own thread: a job that hangs stops no other.
 """
 
 import threading
@@ -20,29 +20,39 @@ _REST = 60.0  # seconds until a job that failed is tried again
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`since(now)` is the time after which a run counts as this period's. `missed` says whether a job that never ran
-    has missed one: it then runs at once, else its first time is the next."""
+    """`when`: a period since its last run ended, or an hour of each day (UTC). One of a period runs at once when it
+    never ran; one of the night then waits for the next."""
 
     name: str
     work: Callable[[], object]
-    since: Callable[[datetime], datetime]
-    missed: bool
+    when: timedelta | int
     allowance: timedelta
+
+    @property
+    def missed(self) -> bool:
+        """Whether a job that never ran has missed a run."""
+        return isinstance(self.when, timedelta)
+
+    def since(self, now: datetime) -> datetime:
+        """The time after which a run counts as this period's."""
+        if isinstance(self.when, timedelta):
+            return now - self.when
+        today = now.replace(hour=self.when, minute=0, second=0, microsecond=0)
+        return today if today <= now else today - timedelta(days=1)
+
+    def next(self, done_at: datetime, now: datetime) -> datetime:
+        """When it is due after this run."""
+        return done_at + self.when if isinstance(self.when, timedelta) else self.since(now) + timedelta(days=1)
 
 
 def every(period: timedelta, name: str, work: Callable[[], object], allowance: timedelta = ALLOWANCE) -> Job:
     """Due when its last run ended longer ago than `period`; at once when it never ran."""
-    return Job(name, work, lambda now: now - period, missed=True, allowance=allowance)
+    return Job(name, work, period, allowance)
 
 
 def nightly(hour: int, name: str, work: Callable[[], object], allowance: timedelta = ALLOWANCE) -> Job:
     """Due once a day from this hour (UTC) on; a night in which nobody ran is made up for once."""
-    return Job(name, work, partial(_last, hour), missed=False, allowance=allowance)
-
-
-def _last(hour: int, now: datetime) -> datetime:
-    today = now.replace(hour=hour, minute=0, second=0, microsecond=0)
-    return today if today <= now else today - timedelta(days=1)
+    return Job(name, work, hour, allowance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +80,16 @@ class Jobs:
         self._rests: dict[str, float] = {}
         self._made = False
 
-    def turn(self) -> None:
-        """Take what is due and start it."""
+    def turn(self) -> datetime | None:
+        """Take what is due and start it; returns when the next will be by the database's clock (None: unknown)."""
         self._runs = {name: run for name, run in self._runs.items() if run.thread.is_alive()}
         self._make()
-        for name in self._due():
+        with self._database.read() as session:
+            now, standing = clock.now(session), leases.standing(session, list(self._jobs))
+        for name in self._due(standing, now):
             self._start(name)
+        nexts = [self._jobs[name].next(row.done_at, now) for name, row in standing.items() if row.done_at]
+        return min((due for due in nexts if due > now), default=None)
 
     def run_now(self, name: str) -> None:
         """Run this job, due or not, where there is one and no other host is at it."""
@@ -115,10 +129,7 @@ class Jobs:
             leases.make(session, others, done_at=clock.now(session))
         self._made = True
 
-    def _due(self) -> list[str]:
-        with self._database.read() as session:
-            now = clock.now(session)
-            standing = leases.standing(session, list(self._jobs))
+    def _due(self, standing: Mapping[str, leases.Standing], now: datetime) -> list[str]:
         return [
             name
             for name, job in self._jobs.items()
