@@ -1,12 +1,13 @@
 """`triaged run` as a process of its own: it wakes at once, survives kill -9, ends well, and leaves nothing twice."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,10 +24,11 @@ COMPLETE = "Service : Zoho CRM\nSuper administrateur : it@acme.example\n"
 class Daemon:
     """The process and what it logs; `await_line` waits for a line."""
 
-    def __init__(self, house: desk.Installation) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "triaged", "-c", str(house.config), "run"], stderr=subprocess.PIPE, text=True
-        )
+    def __init__(
+        self, house: desk.Installation, program: Sequence[str] = ("-m", "triaged"), **environment: str
+    ) -> None:
+        command = [sys.executable, *program, "-c", str(house.config), "run"]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
         self.lines: list[str] = []
         self._came = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -52,8 +54,10 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def running(house: desk.Installation) -> Iterator[Daemon]:
-    daemon = Daemon(house)
+def running(
+    house: desk.Installation, program: Sequence[str] = ("-m", "triaged"), **environment: str
+) -> Iterator[Daemon]:
+    daemon = Daemon(house, program, **environment)
     try:
         daemon.await_line(lambda lines: any("started" in line for line in lines))
         yield daemon

@@ -137,9 +137,7 @@ def test_a_mailbox_s_thread_that_hangs_loses_its_mailbox_and_gets_no_other(datab
 
 
 def an_intake(database: engine.Database, pymap: imap_pymap.Pymap, host: Host, **changes: object) -> intake.Intake:
-    box = pymap.mailbox()
-    pymap.deliver(box, EML)
-    given = {"mailbox": box, "database": database, "limit": 1 << 20, "now": lambda: datetime.now(UTC)}
+    given = {"mailbox": pymap.mailbox(), "database": database, "limit": 1 << 20, "now": lambda: datetime.now(UTC)}
     return intake.Intake(**{**given, "tenure": next(iter(host.tenures.values())), **changes})  # type: ignore[arg-type]
 
 
@@ -155,13 +153,15 @@ def test_a_poll_whose_mailbox_another_host_took_meanwhile_stores_nothing(
             with database.write() as session:
                 assert leases.take(session, "mailbox:eu", "b") is not None
 
-    one = an_intake(database, pymap, host, progress=steal)
+    box = pymap.mailbox()
+    one = an_intake(database, pymap, host, mailbox=box, progress=steal)
+    pymap.deliver(box, EML)
     with pytest.raises(leases.Lost):
         intake.drain(one)
     with database.read() as session:
         assert casebook.listed(session) == []
         assert ledger.position(session, one.mailbox.name) is not None  # begun while it was still ours
-    assert len(pymap.mails(one.mailbox)) == 1
+    assert len(pymap.mails(box)) == 1
 
 
 def await_that(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -178,10 +178,13 @@ def test_a_thread_that_hangs_after_its_commit_is_overtaken_and_comes_back_as_one
     go_on, stop = threading.Event(), threading.Event()
     host.shares.turn()
     states: list[object] = []
+    box = pymap.mailbox()
+    pymap.deliver(box, EML)
     one = an_intake(
         database,
         pymap,
         host,
+        mailbox=box,
         stop=stop,
         wake=lambda: go_on.wait(20),
         pulse=lambda seconds: lives.pulse("mailbox:eu", min(seconds, 0.3)),

@@ -32,8 +32,11 @@ class _Seen:
 class Sharing:
     """The mailboxes of one host. One thread calls `turn`; each mailbox's thread has its `tenure`."""
 
-    def __init__(self, database: engine.Database, owner: str, mailboxes: Sequence[str], grace: float = GRACE) -> None:
-        self._database, self._owner, self._grace = database, owner, grace
+    def __init__(
+        self, database: engine.Database, owner: str, mailboxes: Sequence[str], grace: float | None = None
+    ) -> None:
+        self._database, self._owner = database, owner
+        self._grace = GRACE if grace is None else grace
         names = [leases.mailbox(name) for name in mailboxes]
         self._names = sorted(names, key=lambda name: zlib.crc32(f"{owner} {name}".encode()))  # each host its own order
         self._busy = threading.Lock()  # one change at a time, with its commit
