@@ -10,6 +10,7 @@ import pytest
 from triaged import cli
 from triaged.domain import contract, invitation, order, ticket
 from triaged.domain.decision import Reason
+from triaged.domain.trust import Rung
 
 DOCS = Path(__file__).parents[1] / "docs"
 README = Path(__file__).parents[1] / "README.md"
@@ -48,3 +49,20 @@ def test_files_that_the_readme_links_to_are_there() -> None:
     links = re.findall(r"\]\(([\w./]+)\)", README.read_text())
     assert links
     assert [link for link in links if not (README.parent / link).exists()] == []
+
+
+def test_every_test_that_the_page_on_security_names_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (DOCS / "security.md").read_text())
+    assert len(named) > 50
+    missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in _code(file)]
+    assert missing == []
+
+
+def test_the_ladder_in_the_page_on_security_is_the_codes() -> None:
+    table = (DOCS / "security.md").read_text().split("## The ladder of trust")[1].split("## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.M) == [rung.value for rung in Rung]
+
+
+def _code(file: str) -> str:
+    path = README.parent / file
+    return path.read_text() if path.exists() else ""

@@ -12,6 +12,7 @@ from tests.house import desk
 from tests.house.test_contracts import RESELLER, order
 from tests.threats.threatened import FRENCH, LARGE, PARTNER, STRANGER, House, letter, words_of
 
+from triaged.adapters.db import alarms as db_alarms
 from triaged.adapters.db import brakes, models
 from triaged.workflows import overview
 
@@ -50,6 +51,14 @@ def test_the_alarm_comes_again_after_an_hour_and_leaves_status_after_a_day(house
     with house.app.database.write() as session:
         session.execute(sqlalchemy.update(models.Inspection).values(at=now - timedelta(hours=25)))
     assert "a brake holds" not in attention(house)
+
+
+def test_an_erased_person_is_in_no_alarm(house: House) -> None:
+    house.receive(*(letter(sender=VICTIM, verdict=None) for _ in range(2)))
+    assert VICTIM in attention(house)
+    with house.app.database.write() as session:
+        db_alarms.forget(session, VICTIM)
+    assert VICTIM not in attention(house)
 
 
 def test_a_thousand_mails_in_a_victims_name_bring_it_one_mail_without_a_word_of_theirs(house: House) -> None:

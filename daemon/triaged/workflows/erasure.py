@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from triaged import log
-from triaged.adapters.db import erasure, outbox, portal
+from triaged.adapters.db import alarms, erasure, outbox, portal
 from triaged.adapters.db.contract_models import order_number
 from triaged.adapters.db.engine import Database, Session
 from triaged.adapters.db.models import MessageRow, Ticket
@@ -202,6 +202,8 @@ def _carried_out(
     erasure.evidence_from(session, told, key)
     erasure.orders(session, gone, key)
     mentions = erasure.mentions(session, wish.address, key) if wish.address else 0
+    if wish.address:
+        alarms.forget(session, wish.address)
     return replace(plan, letters=letters, orders=tuple(order_number(one) for one in gone), mentions=mentions)
 
 

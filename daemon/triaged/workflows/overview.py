@@ -62,6 +62,7 @@ def overview(database: engine.Database, settings: Settings) -> Overview:
         damage = inspections.last(session, "integrity")
         audited, now = inspections.last(session, "audit"), clock.now(session)
         bounced = returns.bounces(session)
+        untried, trouble = outbox.relay_trouble(session, f"{settings.smtp.host}:{settings.smtp.port}: ", now)
         ordered, booked, invited = orders.counts(session), contracts.counts(session), invitations.counts(session)
     open_by_state: dict[str, int] = {}
     for (state, _severity), number in counted.items():
@@ -81,6 +82,7 @@ def overview(database: engine.Database, settings: Settings) -> Overview:
         attention=(
             *_attention(daemons, mailboxes, messages, open_by_state, ordered, queue, bounced),
             *rung,
+            *_of_the_relay(untried, trouble),
             *_of_the_database(restored, damage),
             *_of_the_audit(audited, daemons, now),
         ),
@@ -156,6 +158,10 @@ def _attention(
         if standing > 0:
             said.append(f"{_number(standing, 'mail')} {state}: `triaged queue list --state {state}`")
     return said
+
+
+def _of_the_relay(untried: int, trouble: str) -> tuple[str, ...]:
+    return (f"{_number(untried, 'mail')} due, and the relay cannot be used: {trouble}",) if untried else ()
 
 
 def _number(count: int, what: str) -> str:

@@ -43,6 +43,14 @@ def lately(session: Session) -> tuple[str, ...]:
     return since(session, clock.now(session) - SHOWN)
 
 
+def forget(session: Session, address: str) -> None:
+    """Alarms that name this address: it is erased."""
+    rows = session.scalars(sqlalchemy.select(Inspection).where(_ours())).all()
+    for row in rows:
+        if address in row.name or any(address in text for text in row.problems):
+            session.delete(row)
+
+
 def _ours() -> sqlalchemy.ColumnElement[bool]:
     """A range of the key, not LIKE: it must cost nothing among other rows."""
     return sqlalchemy.and_(Inspection.name >= _PREFIX, Inspection.name < "alarm;")
