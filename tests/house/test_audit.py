@@ -24,6 +24,15 @@ from triaged.workflows import audit, overview
 
 COMPLETE = "Service : Zoho CRM\nSuper administrateur : it@acme.example\n"
 Server = imap_pymap.Pymap | imap_dovecot.Dovecot
+# Each server and each database, but not each with each.
+ONCE_EACH = pytest.mark.parametrize(
+    ("database_url", "imap_server"),
+    [
+        pytest.param("sqlite", "dovecot", marks=pytest.mark.dovecot),
+        pytest.param("postgresql", "pymap", marks=pytest.mark.postgres),
+    ],
+    indirect=True,
+)
 Seed = tuple[
     type[models.Base], dict[str, object], dict[str, object] | None
 ]  # table, which row, new values (None: gone)
@@ -84,6 +93,7 @@ def person(mailbox: accounts.Mailbox, folder: str = "INBOX") -> Iterator[imapcli
 # --- clean, whatever really happens -----------------------------------------------------------------------------------
 
 
+@ONCE_EACH
 def test_a_busy_day_is_clean_and_nothing_on_the_server_changes(house: desk.Installation, imap_server: Server) -> None:
     busy(house, imap_server)
     imap_server.deliver(house.eu, desk.mail("Encore une.\n", number=20))
@@ -101,6 +111,7 @@ def _flags_and_bytes(server: Server, mailbox: accounts.Mailbox) -> list[tuple[by
     return [(raw, flags) for folder in ("INBOX", "Processed") for _, raw, flags in server.mails(mailbox, folder)]
 
 
+@ONCE_EACH
 def test_a_mail_moved_back_into_the_folder_or_removed_by_a_person_is_clean(
     house: desk.Installation, imap_server: Server
 ) -> None:
@@ -152,6 +163,7 @@ def flagged(
         yield house
 
 
+@ONCE_EACH
 def test_a_row_that_is_gone_is_named_by_its_uid(flagged: desk.Installation) -> None:
     row = numbered(flagged, 13)
     with seeded(flagged.app.database, (models.MessageRow, {"id": row["id"]}, None)):
@@ -162,6 +174,7 @@ def test_a_row_that_is_gone_is_named_by_its_uid(flagged: desk.Installation) -> N
     assert told(look(flagged)) == []
 
 
+@ONCE_EACH
 def test_mail_behind_the_cursor_is_named(flagged: desk.Installation, imap_server: Server) -> None:
     uid = _free(flagged)
     imap_server.sneak(flagged.eu, desk.mail(COMPLETE, number=99), uid)
@@ -188,6 +201,7 @@ def _free(house: desk.Installation) -> int:
     return int(row["uid"])
 
 
+@ONCE_EACH
 def test_a_folder_made_anew_is_said_as_such_until_a_poll_has_seen_it(
     flagged: desk.Installation, imap_server: Server
 ) -> None:
@@ -200,6 +214,7 @@ def test_a_folder_made_anew_is_said_as_such_until_a_poll_has_seen_it(
     assert len(flagged.tickets()) == 2
 
 
+@ONCE_EACH
 def test_a_mail_that_a_person_archived_before_the_poll_is_named_until_it_comes_back(
     house: desk.Installation, imap_server: Server
 ) -> None:
@@ -217,6 +232,7 @@ def test_a_mail_that_a_person_archived_before_the_poll_is_named_until_it_comes_b
     assert told(look(house)) == []
 
 
+@ONCE_EACH
 def test_mail_that_nobody_polls_waits_since(house: desk.Installation, imap_server: Server) -> None:
     at = datetime.now(UTC) - timedelta(hours=2)
     imap_server.deliver(house.eu, desk.mail(COMPLETE), desk.mail(COMPLETE, number=2), at=at)
@@ -480,6 +496,7 @@ def test_what_is_wrong_for_a_moment_only_is_no_difference(settled: desk.Installa
 # --- who hears of it --------------------------------------------------------------------------------------------------
 
 
+@ONCE_EACH
 def test_the_night_writes_each_difference_into_the_log_and_status_says_so(
     flagged: desk.Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
