@@ -86,7 +86,7 @@ class Laboratory:
             tables = sqlalchemy.inspect(session.connection()).get_table_names()
             self._empty = [t for t in tables if not session.scalar(sqlalchemy.text(f'SELECT 1 FROM "{t}" LIMIT 1'))]
 
-    def reset(self) -> None:
+    def reset(self, *, delivered: bool = True) -> None:
         """As on the first day: no mail in the database, the mails in the mailboxes, nothing at the relay."""
         database = self.house.app.database
         for file in self._state.iterdir():  # what a life noted beside the database: it would take ours for a backup
@@ -103,10 +103,15 @@ class Laboratory:
                 session.execute(sqlalchemy.text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
         for box in (self.house.eu, self.house.com):
             self._server.empty(box)
-        for one in self.mails:
-            self._server.deliver(self._box(one), one.raw)
         self._sink.deliveries.clear()
         self._sink.commands.clear()
+        if delivered:
+            self.deliver()
+
+    def deliver(self) -> None:
+        """The mails come."""
+        for one in self.mails:
+            self._server.deliver(self._box(one), one.raw)
 
     def _box(self, one: Input) -> accounts.Mailbox:
         box: accounts.Mailbox = getattr(self.house, one.mailbox)

@@ -4,6 +4,7 @@ costs a fifth of a second instead of one and a half.
 A child may be held until somebody has attached to it (strace), may have a function of ours replaced (a seeded bug),
 and may kill itself before or after the n-th call of a named step. Nothing of this is in the program itself."""
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -26,7 +27,7 @@ from triaged import log, schedule
 from triaged.app import App
 
 ROOT = Path(__file__).parents[2]
-_PR_SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
+_PR_SET_NAME, _PR_SET_PTRACER, _ANYBODY = 15, 0x59616D61, ctypes.c_ulong(-1)
 _LONGEST = 40.0  # seconds of a life
 
 
@@ -63,6 +64,17 @@ class Life:
 
     def go(self) -> None:
         self._nursery.ask("go")
+
+    def thread(self, name: str, timeout: float = 10) -> int:
+        """The id of the thread that is called so, as soon as it is there."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            for task in Path(f"/proc/{self.pid}/task").iterdir():
+                with contextlib.suppress(FileNotFoundError):  # it has just ended
+                    if (task / "comm").read_text().strip() == name[-15:]:
+                        return int(task.name)
+            time.sleep(0.01)
+        raise AssertionError(f"no thread is called {name}:\n{self._nursery.told()}")
 
     def end(self, timeout: float = _LONGEST) -> int:
         """Its exit code, negative for a signal. A life that outlasts its time is killed: AssertionError."""
@@ -197,6 +209,7 @@ def _lived(app: App, order: dict[str, Any], stream: Any, tell: int, held: int) -
     os.dup2(stream.fileno(), 1)
     os.dup2(stream.fileno(), 2)
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)  # Yama lets only a parent attach otherwise
+    _name_threads()
     if order["change"]:
         _found(order["change"])()
     if order["later"]:
@@ -214,6 +227,17 @@ def _lived(app: App, order: dict[str, Any], stream: Any, tell: int, held: int) -
         schedule.run(app)
         return 0
     return 4 if schedule.run_once(app) else 0
+
+
+def _name_threads() -> None:
+    """Let the kernel know the ends of our threads' names, for `Life.thread` (Python does it from 3.14 on)."""
+    run, prctl = threading.Thread.run, ctypes.CDLL(None).prctl
+
+    def named(self: threading.Thread) -> None:
+        prctl(_PR_SET_NAME, self.name[-15:].encode(), 0, 0, 0)
+        run(self)
+
+    threading.Thread.run = named  # type: ignore[method-assign]  # in this child only
 
 
 async def _nothing() -> None:
