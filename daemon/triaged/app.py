@@ -113,12 +113,19 @@ def _refuse_emptied(app: App, *, empty: bool) -> None:
 
 
 def schema(app: App) -> tuple[str | None, str]:
-    """The schema that the database has, and the one that this program needs. A file that is gone is not made anew."""
+    """The schema that the database has, and the one that this program needs. A file that is gone is not made anew.
+
+    Raises PermanentError where the database was emptied, or is of a newer program."""
     path = app.database.path
     _refuse_emptied(app, empty=path is not None and (not path.exists() or path.stat().st_size == 0))
     with engine.translated():
         found = migrations.current(app.database)
     _refuse_emptied(app, empty=found is None)
+    if found is not None and found not in migrations.known(settings.shipped("migrations")):
+        raise PermanentError(
+            f"the database has {found}, which a newer triaged wrote: run that one, or `triaged db restore` a backup "
+            "from before it. Schemas do not go back"
+        )
     return found, migrations.head(settings.shipped("migrations"))
 
 

@@ -21,7 +21,7 @@ from triaged.adapters.db import engine, installation, migrations, models, outbox
 from triaged.domain.delivery import State
 from triaged.domain.errors import PermanentError, TransientError
 from triaged.selftest import children
-from triaged.workflows import associate, backup, overview
+from triaged.workflows import associate, audit, backup, overview
 
 COMPLETE = "Service : Zoho CRM\nSuper administrateur : it@acme.example\n"
 REGIONS = ("eu", "us")
@@ -110,6 +110,8 @@ def test_after_a_restore_every_mail_is_a_ticket_and_what_may_have_been_sent_wait
     house.once()
     assert len(relay.deliveries) == sent + 8
     assert "restored from" not in attention(house)
+    looked = audit.audit(house.app.database, house.app.settings, lambda: datetime.now(UTC), audit.Depth(pause=0.0))
+    assert looked.differences == ()
     house.once()
     assert len(relay.deliveries) == sent + 8
     assert len(house.messages()) == 5
