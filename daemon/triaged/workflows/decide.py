@@ -173,7 +173,7 @@ def tried(step: Callable[[], Result]) -> Result | Failure:
     is not the mail's fault and passes."""
     try:
         return step()
-    except TransientError:
+    except (TransientError, engine.Broken):
         raise
     except Exception as error:  # noqa: BLE001  # one of the two broad excepts of the house: per mail
         return Failure(f"{type(error).__name__}: {error}"[:500], isinstance(error, MemoryError))
