@@ -407,6 +407,45 @@ def test_a_421_or_a_cut_on_a_new_connection_defers_this_mail_and_leaves_the_rela
     assert isinstance(send(client), Sent)
 
 
+def test_answers_of_several_lines_are_one_answer(script: Callable[..., Script], open_relay: Open) -> None:
+    def run(hear: Callable[[], bytes], say: Callable[[bytes], None]) -> None:
+        say(b"220-hello\r\n220 script\r\n")
+        for answer in (b"250-script\r\n250 HELP\r\n", OK, b"550-5.1.1 No such\r\n550 5.1.1 user\r\n", OK, OK, OK, GO):
+            hear()
+            say(answer)
+        while hear() != b".\r\n":
+            pass
+        say(b"250-2.0.0 Ok\r\n250 2.0.0 queued as 7\r\n")
+
+    client = open_relay(script(run).port)
+
+    assert prepare(client) == Refused("550 5.1.1 No such 5.1.1 user")
+    assert send(client) == Sent("250 2.0.0 Ok 2.0.0 queued as 7")
+
+
+def test_an_answer_longer_than_any_line_may_be_is_no_answer(script: Callable[..., Script], open_relay: Open) -> None:
+    endless = b"250 " + b"x" * 9000 + b"\r\n"
+    server = script(play(HELLO, OK, b"550 " + endless[4:]), taken(endless), taken(OK))
+    client = open_relay(server.port)
+
+    assert isinstance(prepare(client), Deferred)
+    assert isinstance(send(client), Uncertain)
+    assert isinstance(send(client), Sent)
+
+
+def test_a_relay_that_hangs_up_on_quit_has_the_mail(script: Callable[..., Script], open_relay: Open) -> None:
+    def run(hear: Callable[[], bytes], say: Callable[[bytes], None]) -> None:
+        taken(OK)(hear, say)
+        hear()
+
+    server = script(run, taken(OK))
+    client = open_relay(server.port, deadlines=smtp.Deadlines(idle=0.05))
+
+    assert isinstance(send(client), Sent)
+    _until(lambda: server.said[-1] == b"QUIT\r\n")
+    assert isinstance(send(client), Sent)
+
+
 # TLS and log-in
 
 

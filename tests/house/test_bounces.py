@@ -17,7 +17,7 @@ from tests.servers import imap_pymap, smtp_sink
 
 from triaged import log
 from triaged.adapters.db import models, outbox
-from triaged.domain import invitation
+from triaged.domain import erasure, invitation
 from triaged.domain.delivery import State
 from triaged.mail import threads
 from triaged.workflows import checkup, contracting, overview
@@ -194,8 +194,10 @@ def test_a_mail_in_doubt_that_bounced_is_not_resent(quick: Office) -> None:
 
 
 def test_a_report_on_a_mail_that_is_not_with_the_relay_changes_nothing(quick: Office) -> None:
-    for number, state in enumerate((State.WITHDRAWN, State.HELD), start=1):
+    for number, state in enumerate((State.WITHDRAWN, State.HELD, State.SENT), start=1):
         quick.mark(state=state)
+        if state is State.SENT:  # and its recipient was erased
+            quick.mark(recipient=erasure.pseudonym(PARTNER, b"k" * 32))
         quick.take(failed(quick, number=number))
         assert (quick.row.state, quick.row.bounced_at) == (state, None)
 

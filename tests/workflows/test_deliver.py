@@ -197,7 +197,7 @@ def test_a_greylisted_mail_goes_again_after_its_rest(
     assert timedelta(seconds=54) <= delivered.next_due - START <= timedelta(seconds=66)
     assert re.fullmatch(
         r"7Q3KX2M8\.1: deferred to=p1@integra\.example notice=ticket_opened relay=127\.0\.0\.1:\d+ attempt=1 "
-        r'status="451 4\.7\.1 Greylisted" retry_at=2026-03-02T09:0\S+Z\n',
+        r'status="451 4\.7\.1 Greylisted" why=greylisted retry_at=2026-03-02T09:0\S+Z\n',
         lines.getvalue(),
     )
     relay.manners.refuse_recipient = {}
@@ -227,7 +227,76 @@ def test_a_refused_mail_has_failed_and_the_operator_is_told_what_to_type(
     assert run(database, client, clock).counts == {"refused": 1, "sent": 1}
 
     assert states(database) == [State.FAILED, State.SENT]
-    assert 'status="550 5.1.1 No such user" fix="triaged queue retry 1" level=error' in lines.getvalue()
+    assert 'status="550 5.1.1 No such user" why=mailbox fix="triaged queue retry 1" level=error' in lines.getvalue()
+
+
+def test_a_relay_that_answers_late_has_one_copy(database: Database, relay: SmtpSink, clock: Clock) -> None:
+    """Only the deadline of the last answer may be long: 90 s of silence after the dot are no doubt yet."""
+    relay.manners.stall_after_dot = threading.Event()
+    wanted = Smtp(host="127.0.0.1", port=relay.port, security="none")
+    client = smtp.Relay(wanted, "support.example", deadlines=smtp.Deadlines(connect=0.3, prepare=0.3, transmit=30))
+    owe(database)
+    work = threading.Thread(target=run, args=(database, client, clock))
+    work.start()
+    relay.await_deliveries(1)
+    slow = time.monotonic() + 0.7
+    _until(lambda: time.monotonic() > slow)
+    assert states(database) == [State.SENDING]
+
+    relay.manners.stall_after_dot.set()
+    work.join(10)
+    client.close()
+    assert (states(database), len(relay.deliveries)) == ([State.SENT], 1)
+
+
+def test_no_lease_ends_before_the_longest_answer_that_we_wait_for() -> None:
+    longest = smtp.Deadlines()
+    whole = timedelta(seconds=longest.connect + longest.prepare + longest.transmit)
+    assert timedelta(seconds=longest.transmit) >= timedelta(minutes=10)  # RFC 5321 §4.5.3.2.6
+    assert whole < deliver.LEASE
+
+
+def test_a_421_at_the_dot_is_definite_and_the_next_mail_gets_a_new_connection(
+    database: Database, relay: SmtpSink, clock: Clock, lines: io.StringIO
+) -> None:
+    relay.manners.at_dot = ["421 4.3.2 shutting down"]
+    client = client_of(relay.port, connections=1)
+    owe(database, 2)
+
+    assert run(database, client, clock).counts == {"deferred": 1, "sent": 1}
+    client.close()
+
+    assert [row.doubts for row in rows(database).values()] == [0, 0]
+    assert relay.connections == 2
+    assert 'status="421 4.3.2 shutting down" why=closing retry_at=' in lines.getvalue()
+
+
+def test_a_mail_in_doubt_or_waiting_that_is_withdrawn_never_goes(
+    database: Database, relay: SmtpSink, client: smtp.Relay, clock: Clock
+) -> None:
+    relay.manners.drop_after_dot = 1
+    relay.manners.refuse_recipient = {"p2@integra.example": "451 4.7.1 Greylisted"}
+    owe(database, 2)
+    run(database, client, clock)
+    relay.manners.refuse_recipient = {}
+    with database.write() as session:
+        assert outbox.withdraw(session, [1, 2], "superseded") == (1, 2)
+
+    clock.pass_by(timedelta(days=1))
+    assert run(database, client, clock) == deliver.Delivered({}, None)
+    assert len(relay.deliveries) == 1
+
+
+def test_a_doubt_that_is_too_old_to_be_resent_is_withdrawn(
+    database: Database, relay: SmtpSink, client: smtp.Relay, clock: Clock
+) -> None:
+    relay.manners.drop_after_dot = 1
+    owe(database, not_after=START + MINUTE)
+    run(database, client, clock)
+
+    clock.pass_by(deliver.QUIET)
+    assert run(database, client, clock).counts == {"withdrawn": 1}
+    assert (states(database), len(relay.deliveries)) == ([State.WITHDRAWN], 1)
 
 
 def test_a_mail_that_is_deferred_for_two_days_has_failed(
@@ -320,6 +389,9 @@ def test_a_refused_log_in_stops_the_relay_and_not_the_mail(
     (line,) = lines.getvalue().splitlines()
     assert line.startswith("relay_down ")
     assert line.endswith("level=error")
+    with database.read() as session:
+        count, reason = outbox.relay_trouble(session, f"127.0.0.1:{sink.port}: ", clock())
+    assert (count, "username and password" in reason) == (2, True)
 
 
 def test_a_mail_whose_bytes_were_purged_fails_and_says_so(database: Database, client: smtp.Relay, clock: Clock) -> None:

@@ -317,13 +317,19 @@ class _Work:
                 log.event("sent", log_id=row.log_id, **about, status=status)
                 return "sent"
             case delivery.Deferred(status) if state != State.FAILED:
-                log.event("deferred", log_id=row.log_id, **about, status=status, retry_at=retry_at)
+                log.event(
+                    "deferred", log_id=row.log_id, **about, status=status, why=delivery.why(status), retry_at=retry_at
+                )
                 return "deferred"
             case delivery.Deferred(status):
-                log.error("failed", log_id=row.log_id, **about, status=status, fix=_retry(row))
+                log.error(
+                    "failed", log_id=row.log_id, **about, status=status, why=delivery.why(status), fix=_retry(row)
+                )
                 return "failed"
             case delivery.Refused(status):
-                log.error("refused", log_id=row.log_id, **about, status=status, fix=_retry(row))
+                log.error(
+                    "refused", log_id=row.log_id, **about, status=status, why=delivery.why(status), fix=_retry(row)
+                )
                 return "refused"
             case delivery.Uncertain(reason):
                 _tell_doubt(row, row.doubts + 1, reason, renewal)

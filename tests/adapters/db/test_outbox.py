@@ -411,6 +411,9 @@ def test_the_queue_is_listed_for_people_with_the_ticket_and_for_programs_with_fi
         "last_error": None,
         "ticket": "EU-000123",
         "contract": None,
+        "delayed_at": None,
+        "delivered_at": None,
+        "bounced_at": None,
     }
 
 

@@ -429,6 +429,15 @@ def counts(session: Session) -> dict[State, int]:
     return dict.fromkeys(State, 0) | {State(state): number for state, number in found}
 
 
+def relay_trouble(session: Session, relay: str, now: datetime) -> tuple[int, str]:
+    """How many mails are due and were given back untried, because the relay cannot be used, and what it said: their
+    last error begins with its name, `relay`."""
+    untried = (_QUEUED, _FREE, Outbox.due_at <= now, Outbox.last_error.startswith(relay, autoescape=True))
+    query = sqlalchemy.select(sqlalchemy.func.count(), sqlalchemy.func.max(Outbox.last_error)).where(*untried)
+    count, reason = session.execute(query).one()
+    return count, reason or ""
+
+
 def sealed_states(session: Session, seals: Collection[str]) -> dict[str, str]:
     """How the mail with each of these secrets stands: a failed one invites nobody, whatever its invitation says."""
     rows = session.execute(sqlalchemy.select(Outbox.seal, Outbox.state).where(Outbox.seal.in_(seals)))

@@ -11,6 +11,7 @@ import sqlalchemy
 from sqlalchemy.orm import Session
 
 from triaged.adapters.db.models import Outbox
+from triaged.domain import erasure
 from triaged.domain.delivery import State
 
 # Taken by the relay, or perhaps taken: only these can come back. `failed` can after a doubt: the mail may have left.
@@ -35,7 +36,9 @@ class Sent:
 
     @property
     def left_us(self) -> bool:
-        """Whether the relay has it, or may have it."""
+        """Whether the relay has it, or may have it; of one whose recipient was erased nobody needs to know any more."""
+        if self.recipient.startswith(erasure.PREFIX):
+            return False
         return self.state in _LEFT_US or (self.state is State.FAILED and self.doubts > 0 and self.bounced_at is None)
 
 
