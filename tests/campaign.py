@@ -384,35 +384,39 @@ def _drained(plan: Plan, house: House, tally: Tally, world: Correspondent, say: 
     return left
 
 
-def _asked(house: House, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "triaged", "-c", str(house.desk.config), *arguments, "--json"]
+def _asked(config: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "triaged", "-c", str(config), *arguments, "--json"]
     return subprocess.run(command, capture_output=True, text=True, env=children.environment(), timeout=120)
 
 
 def _audited(house: House) -> str:
     """`triaged audit` while the servers are up: clean, or what it says."""
-    done = _asked(house, "audit")
+    done = _asked(house.desk.config, "audit")
     if done.returncode == 0:
         return "clean"
     return (done.stdout or done.stderr).strip()[-500:]
 
 
+def books(config: Path) -> reckoning.Books:
+    """What the commands say, as every operator reads it."""
+    messages, tickets, queue, invitations = (
+        json.loads(_asked(config, noun, "list").stdout) for noun in ("message", "ticket", "queue", "invite")
+    )
+    attention = json.loads(_asked(config, "status").stdout)["attention"]
+    return reckoning.Books(messages, tickets, queue, invitations, attention)
+
+
 def _reckoned(
     house: House, tally: Tally, world: Correspondent, audit: str, left: str, ended: tuple[int, ...]
 ) -> Outcome:
-    messages, tickets, queue, invitations = (
-        json.loads(_asked(house, noun, "list").stdout) for noun in ("message", "ticket", "queue", "invite")
-    )
-    status = json.loads(_asked(house, "status").stdout)
-    books = reckoning.Books(messages, tickets, queue, invitations, status["attention"])
     taken = [reckoning.Taken(one.recipients[0], one.content) for one in house.sink.deliveries]
     for child in house.daemons:
         house.log += child.lines
     return Outcome(
         tally=tally,
         mails=len(world.letters),
-        tickets=len(tickets),
-        reckoning=reckoning.reckon(world.letters, books, taken),
+        tickets=len(house.desk.tickets()),
+        reckoning=reckoning.reckon(world.letters, books(house.desk.config), taken),
         audit=audit,
         left=left,
         ended=ended,

@@ -166,13 +166,12 @@ class _Post:
         first: dict[str, Taken] = {}
         for one in taken:
             found = seen(one)
-            earlier = first.setdefault(found.message_id, one)
-            if earlier is not one:
+            if found.message_id in first:
                 self.copies += 1
-                if earlier != one:
-                    page.double.append(
-                        f"{found.notice} to {found.recipient}: a copy with other bytes, {found.message_id}"
-                    )
+                if first[found.message_id] != one:
+                    what = f"{found.notice} to {found.recipient}"
+                    page.double.append(f"{what}: a copy with other bytes, {found.message_id}")
+            first.setdefault(found.message_id, one)
             self.by_owed[found.token, found.notice, found.recipient].add(found.message_id)
         for (token, notice, recipient), ids in self.by_owed.items():
             if notice == NoticeName.INVITATION:
