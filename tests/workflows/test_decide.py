@@ -1,6 +1,6 @@
 """A mail that goes wrong harms only itself, and is never lost (DESIGN §4.2)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,3 +128,44 @@ def test_the_stored_receipt_is_what_a_replay_computes(house: desk.Installation) 
     again = composition.replay(house.app, 1).document()
     assert stored is not None
     assert stored == again
+
+
+def stopping_at(call: int, then: Callable[[], bool]) -> Callable[[], bool]:
+    """The question whether to stop is asked between claim and commit, too: there something happens."""
+    calls = []
+
+    def stopping() -> bool:
+        calls.append(1)
+        return then() if len(calls) == call else False
+
+    return stopping
+
+
+def test_what_another_process_took_over_while_we_read_is_left_to_it(house: desk.Installation) -> None:
+    database = house.app.database
+
+    def overtake() -> bool:
+        with database.write() as session:
+            casebook.orphaned(session, ["other"])
+            assert len(casebook.claim(session, "other", now(), 20)) == 1  # tried rows go one by one
+        return False
+
+    office = composition.office(house.app, "me")
+    assert decide.decide_waiting(office, now, stopping_at(3, overtake)) == 0
+    assert house.tickets() == []
+    assert decided(house) == 2  # the two that are free again
+    owners = [record.row["state"] for record in house.messages()]
+    assert owners == ["received", "decided", "decided"]
+    assert len(house.tickets()) == 2
+    with database.read() as session:
+        assert session.scalars(sqlalchemy.select(models.MessageRow.lease_owner)).all() == ["other", None, None]
+
+
+def test_a_stop_in_the_middle_of_a_batch_gives_back_what_was_not_read(house: desk.Installation) -> None:
+    halted = iter([False, False, True, True])  # before the batch, before the first mail, before the second …
+    office = composition.office(house.app, "me")
+    decide.decide_waiting(office, now, lambda: next(halted, True))
+    rows = [(record.row["state"], record.row["attempts"]) for record in house.messages()]
+    assert rows == [("decided", 1), ("received", 0), ("received", 0)]
+    with house.app.database.read() as session:
+        assert session.scalars(sqlalchemy.select(models.MessageRow.lease_owner)).all() == [None, None, None]

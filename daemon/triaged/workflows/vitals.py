@@ -13,8 +13,8 @@ SLACK = 60.0  # seconds that every loop gets on top of what it asked for: its co
 class Vitals:
     """Until when, by the monotonic clock, each loop of this process is known to live."""
 
-    def __init__(self, slack: float = SLACK) -> None:
-        self._slack = slack
+    def __init__(self, slack: float | None = None) -> None:
+        self._slack = SLACK if slack is None else slack
         self._lock = threading.Lock()
         self._until: dict[str, float] = {}
 
