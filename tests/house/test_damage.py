@@ -21,7 +21,7 @@ from tests.servers import accounts, imap_pymap, postgres, smtp_sink, strace
 from triaged.adapters.db import engine, soundness
 from triaged.domain.errors import PermanentError, TransientError
 from triaged.selftest import children, wire
-from triaged.workflows import integrity
+from triaged.workflows import backup, integrity
 
 COMPLETE = "Service : Zoho CRM\nSuper administrateur : it@acme.example\n"
 
@@ -113,6 +113,26 @@ def test_a_damaged_database_stops_everything_and_is_left_as_it_is(
         assert (code, "db restore BACKUP" in said) == (1, True), said
     assert file.read_bytes() == spoiled
     assert len(pymap.mails(house.eu)) == 1
+
+
+def test_a_damaged_page_that_nobody_reads_is_found_at_the_start_and_never_backed_up(
+    house: desk.Installation, pymap: imap_pymap.Pymap, tmp_path: Path
+) -> None:
+    file = house.app.database.path
+    assert file is not None
+    with house.app.database.read() as session:
+        found = session.connection().exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name = 'extension'")
+        page = found.scalar_one()
+    soundness.checkpoint(house.app.database)
+    house.app.database.dispose()
+    _write(file, 4096 * (page - 1), b"\xa7" * 64)
+    pymap.deliver(house.eu, desk.mail(COMPLETE))
+    with pytest.raises(engine.Broken, match="nothing is made anew"):
+        house.once()
+    assert len(pymap.mails(house.eu)) == 1
+    with pytest.raises(engine.Broken):
+        backup.backup(house.app.database, tmp_path / "copy")
+    assert list(tmp_path.glob("*copy*")) == []
 
 
 @pytest.mark.parametrize("loss", ["-wal", "-shm"])

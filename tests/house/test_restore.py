@@ -17,7 +17,7 @@ from tests.servers import imap_dovecot, imap_pymap, postgres, smtp_sink
 
 from triaged import settings
 from triaged.adapters import runlock
-from triaged.adapters.db import engine, installation, migrations, models, outbox
+from triaged.adapters.db import copies, engine, installation, migrations, models, outbox
 from triaged.domain.delivery import State
 from triaged.domain.errors import PermanentError, TransientError
 from triaged.selftest import children
@@ -311,3 +311,12 @@ def test_a_backup_taken_while_mails_come_in_is_one_moment(
         assert child.end() == 0
     finally:
         child.end(9)
+
+
+def test_pg_dump_is_told_everything_but_the_password() -> None:
+    database = engine.Database("postgresql+psycopg://us%20er:se%27cret@db.example:5433/tri?sslmode=require")
+    told = copies.connection_text(database)
+    assert sorted(told.split(" ")) == sorted(
+        ["host=db.example", "dbname=tri", "user='us", "er'", "port=5433", "sslmode=require"]
+    )
+    database.dispose()
