@@ -6,6 +6,7 @@ the copy says is then read back and proved before anything starts.
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from triaged.settings import ConfigurationError, Settings, catalogue_file, model
 from triaged.settings.problems import Document, Report
 
 HOST = "127.0.0.1"
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SERVICE = ("domain", "locale", "public_url")
 _MAILBOX = ("name", "desk", "address", "regions", "idle", "archive")
 _WHOLE = ("senders", "trust", "bounce", "limits")
@@ -157,16 +159,16 @@ def toml(tree: Mapping[str, Any]) -> str:
     for name, value in tree.items():
         if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
             for one in value:
-                lines += [f"[[{_quoted(name)}]]", *_pairs(one)]
+                lines += [f"[[{_key(name)}]]", *_pairs(one)]
         elif isinstance(value, dict):
-            lines += [f"[{_quoted(name)}]", *_pairs(value)]
+            lines += [f"[{_key(name)}]", *_pairs(value)]
         else:
-            lines.insert(0, f"{_quoted(name)} = {_value(value)}")
+            lines.insert(0, f"{_key(name)} = {_value(value)}")
     return "\n".join(lines) + "\n"
 
 
 def _pairs(table: Mapping[str, Any]) -> list[str]:
-    return [f"{_quoted(name)} = {_value(value)}" for name, value in table.items()]
+    return [f"{_key(name)} = {_value(value)}" for name, value in table.items()]
 
 
 def _value(value: Any) -> str:
@@ -181,6 +183,10 @@ def _value(value: Any) -> str:
             return "[" + ", ".join(map(_value, value)) + "]"
         case _:
             return _quoted(str(value))
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _quoted(name)
 
 
 def _quoted(text: str) -> str:
