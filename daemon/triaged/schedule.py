@@ -8,6 +8,7 @@ the leases of those who are not hung, starts again whatever died, and tells syst
 """
 
 import contextlib
+import faulthandler
 import os
 import signal
 import socket
@@ -104,6 +105,7 @@ class Daemon:
 
 def run(app: App) -> None:
     """The daemon until SIGTERM or SIGINT. Raises TransientError when another one works on the same SQLite database."""
+    faulthandler.enable()  # where each thread stood, when the watchdog's SIGABRT or a crash in a library ends us
     daemon = Daemon(composition.ready(app))
     _stop_on_signals(daemon)
     with _exclusive(daemon):
@@ -248,6 +250,7 @@ def _tell_systemd(daemon: Daemon) -> None:
     """The sign of life, unless a loop hangs: then nobody but systemd can help, who starts us anew."""
     hung = (*daemon.lives.overdue(), *daemon.errands.overdue())
     held = f"{len(daemon.shares.held())} of {len(daemon.app.settings.mailboxes)} mailboxes polled here"
+    daemon.note("watchdog", {"hangs": ",".join(hung)})
     if hung:
         log.error("hangs", loops=",".join(hung), reason="not back in time; systemd's watchdog restarts the daemon")
         notify.tell(STATUS=f"hangs: {', '.join(hung)}")

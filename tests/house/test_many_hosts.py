@@ -15,6 +15,7 @@ from tests.servers import imap_pymap, postgres, smtp_sink
 
 from triaged.adapters.db import clock, engine, hosts, leases, models
 from triaged.domain.errors import TransientError
+from triaged.workflows import overview
 
 BRISK = (  # the same daemon, whose heart beats faster: a takeover takes two seconds instead of fifteen
     "-c",
@@ -177,3 +178,16 @@ def _stop_inside(database: engine.Database) -> None:
             other.execute(sqlalchemy.update(models.Lease).values(fence=7))
         assert time.monotonic() - begun < 10
         stopped.execute(sqlalchemy.update(models.Lease).values(fence=8))
+
+
+def seen(house: desk.Installation) -> overview.Overview:
+    return overview.overview(house.app.database, house.app.settings)
+
+
+def test_status_says_which_host_polls_what_and_that_nobody_needs_to_do_anything(house: desk.Installation) -> None:
+    with running(house, BRISK) as first, running(house, BRISK) as second:
+        both = {owner_of(first), owner_of(second)}
+        await_that(lambda: set(holders(house).values()) == both, 60)
+        polling = {"waiting", "polling"}
+        await_that(lambda: {box.get("state") for box in seen(house).mailboxes} <= polling)
+        assert not [s for s in seen(house).attention if "mailbox" in s]

@@ -83,7 +83,7 @@ def status(cli: "Cli", as_json: bool) -> None:
                 ),
                 (
                     "mailboxes",
-                    ", ".join(f"{m['name']} {m.get('state') or m['polled'] or 'never polled'}" for m in seen.mailboxes),
+                    ", ".join(_polled(mailbox, len(seen.daemons) > 1) for mailbox in seen.mailboxes),
                 ),
                 ("mails", ", ".join(f"{number} {state}" for state, number in seen.messages.items())),
                 ("tickets", ", ".join(f"{number} {state}" for state, number in seen.tickets.items())),
@@ -107,3 +107,8 @@ def _audited(audit: dict[str, Any] | None) -> str:
         return "never"
     found = len(audit["differences"])
     return f"{audit['at']:%Y-%m-%d %H:%M} UTC, {f'{found} differences' if found else 'clean'}"
+
+
+def _polled(mailbox: dict[str, Any], several: bool) -> str:
+    state = mailbox.get("state") or mailbox["polled"] or "never polled"
+    return f"{mailbox['name']} {state}" + (f" ({mailbox['host']})" if several and mailbox.get("host") else "")

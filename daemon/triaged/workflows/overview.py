@@ -24,6 +24,7 @@ from triaged.adapters.db.models import Inspection
 from triaged.domain.delivery import State
 from triaged.settings import Settings
 
+_ELSEWHERE = "elsewhere"  # what intake says of a mailbox that another host polls
 _AUDITED = timedelta(days=2)
 
 
@@ -123,7 +124,9 @@ def _of_the_audit(audited: Inspection | None, daemons: tuple[dict[str, Any], ...
 
 
 def _mailbox(name: str, place: ledger.Position | None, daemons: tuple[dict[str, Any], ...]) -> dict[str, Any]:
-    told: dict[str, Any] = next((d["progress"][name] for d in daemons if d["alive"] and name in d["progress"]), {})
+    alive = [d for d in daemons if d["alive"] and name in d["progress"]]
+    alive.sort(key=lambda d: d["progress"][name].get("state") == _ELSEWHERE)  # who polls it knows most
+    told: dict[str, Any] = {**alive[0]["progress"][name], "host": alive[0]["host"]} if alive else {}
     polled = f"polled {place.polled_at:%Y-%m-%d %H:%M} UTC" if place and place.polled_at else None
     return {"name": name, "last_uid": place.last_uid if place else None, "polled": polled, **told}
 
@@ -137,12 +140,7 @@ def _attention(
     queue: dict[State, int],
     bounced: int,
 ) -> list[str]:
-    said = []
-    if not any(d["alive"] for d in daemons):
-        said.append("no daemon runs: `triaged run`")
-    for mailbox in mailboxes:
-        if mailbox.get("state") in ("backoff", "untidy"):
-            said.append(f"mailbox {mailbox['name']}: {mailbox['state']}: {mailbox.get('reason')}")
+    said = _of_the_hosts(daemons, mailboxes)
     if states.get("review"):
         said.append(f"{_number(states['review'], 'ticket')} in review: `triaged ticket list --state review`")
     if ordered.get("review"):
@@ -157,6 +155,21 @@ def _attention(
         standing = queue.get(state, 0) - (bounced if state is State.FAILED else 0)
         if standing > 0:
             said.append(f"{_number(standing, 'mail')} {state}: `triaged queue list --state {state}`")
+    return said
+
+
+def _of_the_hosts(daemons: tuple[dict[str, Any], ...], mailboxes: tuple[dict[str, Any], ...]) -> list[str]:
+    said = []
+    if not any(d["alive"] for d in daemons):
+        said.append("no daemon runs: `triaged run`")
+    for mailbox in mailboxes:
+        if mailbox.get("state") in ("backoff", "untidy"):
+            said.append(f"mailbox {mailbox['name']}: {mailbox['state']}: {mailbox.get('reason')}")
+        if mailbox.get("state") == _ELSEWHERE:
+            said.append(f"mailbox {mailbox['name']}: no host polls it; if that stays so, look at the daemons' logs")
+    for daemon in daemons:
+        if hung := daemon["progress"].get("watchdog", {}).get("hangs"):
+            said.append(f"daemon {daemon['host']}/{daemon['pid']}: {hung} hangs; restart it if systemd does not")
     return said
 
 
