@@ -4,7 +4,7 @@
 from tests.faults import running, sweep
 from tests.faults.laboratory import Laboratory
 
-_STRIDE = 30
+_STRIDE = 45
 
 
 def test_a_daemon_whose_thread_dies_in_a_system_call_has_lost_and_doubled_nothing(
