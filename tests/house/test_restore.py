@@ -316,7 +316,6 @@ def test_a_backup_taken_while_mails_come_in_is_one_moment(
 def test_pg_dump_is_told_everything_but_the_password() -> None:
     database = engine.Database("postgresql+psycopg://us%20er:se%27cret@db.example:5433/tri?sslmode=require")
     told = copies.connection_text(database)
-    assert sorted(told.split(" ")) == sorted(
-        ["host=db.example", "dbname=tri", "user='us", "er'", "port=5433", "sslmode=require"]
-    )
+    assert {"host=db.example", "dbname=tri", "user='us", "port=5433", "sslmode=require"} < set(told.split(" "))
+    assert "cret" not in told
     database.dispose()

@@ -11,13 +11,13 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from triaged.adapters.db import engine, soundness
 from triaged.domain.errors import PermanentError, TransientError
 
 _SIDES = ("-wal", "-shm")
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 def dump(database: engine.Database, target: Path) -> None:
@@ -104,9 +104,6 @@ def clone(file: Path, target: Path) -> None:
         raise TransientError(f"{file} → {target}: {error.strerror}") from error
 
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-
-
 def close_down(database: engine.Database) -> None:
     """Bring all that the side files hold into the file, which then stands alone.
 
@@ -178,8 +175,9 @@ def connection_text(database: engine.Database) -> str:
 
 
 def _parameters(database: engine.Database) -> Mapping[str, str]:
+    """libpq's, and `context`, which is psycopg's own."""
     _nothing, parameters = database.engine.dialect.create_connect_args(database.engine.url)
-    return {name: str(value) for name, value in parameters.items() if name not in ("context",)}
+    return {name: str(value) for name, value in parameters.items() if name != "context"}
 
 
 def _quoted(value: str) -> str:
@@ -202,7 +200,3 @@ def _password(database: engine.Database, partial: Path) -> Iterator[dict[str, st
         yield {**os.environ, "PGPASSFILE": str(file)}
     finally:
         file.unlink(missing_ok=True)
-
-
-def stamp(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
