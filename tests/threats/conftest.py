@@ -48,11 +48,10 @@ def logged() -> Iterator[io.StringIO]:
     log.configure()
 
 
-@pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory: pytest.TempPathFactory, built: Path) -> Iterator[Judge]:
     """The decision on a mail, nothing stored: `judge(raw, mailbox=…, arrived=…)`."""
-    folder = tmp_path_factory.mktemp("judge")
-    made = threatened.house(folder, f"sqlite:///{folder}/t.db", contracts=True)
+    made = threatened.copied(built, tmp_path_factory.mktemp("judge"))
 
     def judged(raw: bytes, mailbox: str = "partners-eu", arrived: datetime | None = None) -> dict[str, Any]:
         app = made.app

@@ -6,7 +6,7 @@ import email.policy
 import itertools
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -73,6 +73,12 @@ class House:
     @property
     def app(self) -> App:
         return self.installation.app
+
+    def with_limits(self, said: str) -> "House":
+        """The same house with more under [limits]."""
+        config = self.installation.config
+        config.write_text(config.read_text().replace("[limits]\n", f"[limits]\n{said}\n"))
+        return House(replace(self.installation, app=composition.load(config)), self.uid)
 
     def admit(self, *mails: bytes, mailbox: str = "partners-eu", at: datetime | None = None) -> None:
         now = at or datetime.now(UTC)
