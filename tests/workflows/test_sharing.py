@@ -131,6 +131,11 @@ def test_a_mailbox_s_thread_that_hangs_loses_its_mailbox_and_gets_no_other(datab
     assert second.polls == {"eu"}
     first.shares.turn(hung=["mailbox:eu"])
     assert first.polls == set()
+    let_run_out(database, "b")
+    first.shares.turn(hung=["mailbox:eu"])
+    assert first.shares.held() == ()
+    first.shares.turn()
+    assert first.shares.held() == ("mailbox:eu",)
 
 
 # --- the mailbox's thread

@@ -132,6 +132,8 @@ def test_a_transaction_that_checked_its_fence_keeps_the_lease_until_it_ends(post
         leases.check(session, held)
         with database.write() as other:
             assert leases.take(other, BOX, "b") is None  # passed over, not waited for
+            other.execute(sqlalchemy.text("SET LOCAL lock_timeout = '2s'"))
+            leases.renew(other, [held])
     with database.write() as session:
         assert leases.take(session, BOX, "b") is not None
     database.dispose()
