@@ -213,3 +213,8 @@ def test_a_mail_whose_bytes_failed_preflight_gets_no_answer() -> None:
 def test_only_the_topmost_return_path_is_our_servers_word() -> None:
     fields = (("return-path", "<contact@integra.example>"), ("return-path", "<>"))
     assert automatic.answerable(Message(sender=Address("contact@integra.example"), fields=fields))
+
+
+def test_this_programs_mail_of_another_house_is_not_answered_whatever_was_stripped_from_it() -> None:
+    message = mail(message_id="<x.abcdefgh.1.0123456789abcdef@other.example>")
+    assert (nature(message), automatic.answerable(message)) == (Nature.PERSON, False)
