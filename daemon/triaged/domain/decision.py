@@ -85,7 +85,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What a delivery report did to a mail of ours: `outcome` is bounced, delayed or delivered, `fix` what is to type."""
+    """What a report did to a mail of ours: `outcome` is bounced, delayed or delivered; `fix` is what to type."""
 
     outcome: str
     mail: int
