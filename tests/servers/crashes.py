@@ -27,7 +27,7 @@ from triaged import log, schedule
 from triaged.app import App
 
 ROOT = Path(__file__).parents[2]
-_PR_SET_NAME, _PR_SET_PTRACER, _ANYBODY = 15, 0x59616D61, ctypes.c_ulong(-1)
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_PTRACER, _ANYBODY = 1, 15, 0x59616D61, ctypes.c_ulong(-1)
 _LONGEST = 40.0  # seconds of a life
 
 
@@ -208,6 +208,7 @@ def _lived(app: App, order: dict[str, Any], stream: Any, tell: int, held: int) -
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(stream.fileno(), 1)
     os.dup2(stream.fileno(), 2)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # no life outlasts its test
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)  # Yama lets only a parent attach otherwise
     _name_threads()
     if order["change"]:
