@@ -18,6 +18,7 @@ from typing import Any
 
 from triaged import app as composition
 from triaged import log, schedule
+from triaged.adapters import confinement
 from triaged.adapters.db import hosts, leases
 from triaged.app import App
 from triaged.selftest import children
@@ -140,6 +141,55 @@ def serve(config: Path) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+class _Rehearser:
+    """A child for rehearsals, forked like all else here; of subprocess.Popen what a rehearsal asks for."""
+
+    def __init__(self, app: App) -> None:
+        (tasks, tell), (hear, answers) = os.pipe(), os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            os.close(tell)
+            os.close(hear)
+            code = 1
+            try:
+                with os.fdopen(tasks) as lines, os.fdopen(answers, "wb") as out:
+                    composition.rehearse(app, lines, out)
+                    code = 0
+            finally:
+                os._exit(code)
+        os.close(tasks)
+        os.close(answers)
+        self.stdin, self.stdout = os.fdopen(tell, "wb", buffering=0), os.fdopen(hear, "rb", buffering=0)
+
+    def wait(self, timeout: float = 10) -> int:
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.005)
+        raise subprocess.TimeoutExpired("rehearsal", timeout)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def _rehearse_with(forked: _Rehearser) -> None:
+    """The first rehearsal of this life is the forked one's; should it end, another is begun as ever."""
+    begun = confinement.Rehearsal._started
+
+    def started(rehearsal: Any) -> Any:
+        if forked in waiting:
+            waiting.remove(forked)
+            rehearsal._child = forked
+            assert forked.stdout.readline() == b"ready\n"
+            return forked
+        return begun(rehearsal)
+
+    waiting = [forked]
+    confinement.Rehearsal._started = started  # type: ignore[method-assign]  # in this process, which a test forked
+
+
 def _fork(app: App, path: str) -> int:
     child = os.fork()
     if child:
@@ -151,6 +201,7 @@ def _fork(app: App, path: str) -> int:
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
             log.configure(stream=stream)
+            _rehearse_with(_Rehearser(app))
             schedule.run(app)
             code = 0
         except BaseException:  # noqa: BLE001  # whatever it is, this process must not become a second warm one

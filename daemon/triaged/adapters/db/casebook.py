@@ -50,7 +50,7 @@ class MessageRecord:
 
 def claim(session: Session, owner: str, now: datetime, limit: int) -> tuple[Work, ...]:
     """Take mails to decide: up to `limit` that were never tried, or one alone that was, so that a mail that kills
-    the process never charges its neighbours."""
+    the process never charges its neighbours; the least tried first, so that whoever else kills us hits all alike."""
     free = sqlalchemy.and_(
         MessageRow.state == "received",
         sqlalchemy.or_(
@@ -61,7 +61,8 @@ def claim(session: Session, owner: str, now: datetime, limit: int) -> tuple[Work
     )
     order = sqlalchemy.select(MessageRow).where(free).order_by(MessageRow.id).with_for_update(skip_locked=True)
     rows = list(session.scalars(order.where(MessageRow.attempts == 0).limit(limit)))
-    rows = rows or list(session.scalars(order.where(MessageRow.attempts > 0).limit(1)))
+    tried = order.where(MessageRow.attempts > 0).order_by(None).order_by(MessageRow.attempts, MessageRow.id)
+    rows = rows or list(session.scalars(tried.limit(1)))
     for row in rows:
         row.attempts += 1
         row.lease_owner, row.lease_until = owner, now + LEASE
