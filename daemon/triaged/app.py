@@ -198,18 +198,22 @@ def replay(app: App, number: int) -> Decision:
 
 
 def rehearse(app: App, tasks: Iterable[str], out: IO[bytes]) -> None:
-    """The daemon's child, for mails that it tried in vain: `17` is decided, of `17 heading` only the heading is read;
-    nothing is stored. What a mail raises is the daemon's to hear when it tries again itself, but for want of memory."""
+    """The daemon's child, for mails that it tried in vain: `17` is decided and answered, of `17 heading` only the heading
+    is read; nothing is stored. What a mail raises is the daemon's to hear when it tries again itself, but for want of memory."""
     confinement.perform(tasks, out, partial(_rehearsed, ready(app)))
 
 
 def _rehearsed(app: App, task: str) -> None:
     number, _space, part = task.partition(" ")
-    step = partial(_heading if part else replay, app, int(number))
+    step = partial(_heading if part else _answered, app, int(number))
     with contextlib.suppress(TransientError):  # the database's trouble: the daemon will meet it
         failure = decide.tried(step)
         if isinstance(failure, decide.Failure) and failure.memory:
             raise MemoryError
+
+
+def _answered(app: App, number: int) -> object:
+    return _letters(app, replay(app, number))
 
 
 def _heading(app: App, number: int) -> Mail:

@@ -69,6 +69,27 @@ def test_a_mail_that_killed_three_processes_is_not_looked_at_again(house: desk.I
     assert "died 3 times" in str(records[1].error)
 
 
+class Acquittal:
+    """A rehearsal that finds nothing wrong."""
+
+    def failure(self, task: str) -> str:
+        return ""
+
+    def rest(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("deaths", "state"), [(5, "decided"), (10, "quarantined")])
+def test_a_mail_that_its_rehearsal_acquits_is_not_blamed_for_kills_from_outside(
+    house: desk.Installation, deaths: int, state: str
+) -> None:
+    with house.app.database.write() as session:
+        session.execute(sqlalchemy.update(models.MessageRow).where(models.MessageRow.id == 2).values(attempts=deaths))
+    office = replace(composition.office(house.app, "me"), rehearsal=Acquittal())  # type: ignore[arg-type]  # ten lines
+    decide.decide_waiting(office, now, lambda: False)
+    assert house.messages()[1].row["state"] == state
+
+
 def test_a_mail_that_was_tried_is_claimed_alone(house: desk.Installation) -> None:
     with house.app.database.write() as session:
         session.execute(sqlalchemy.update(models.MessageRow).values(attempts=1))

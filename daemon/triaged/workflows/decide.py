@@ -31,6 +31,7 @@ BATCH = 20
 _WOKEN = (ticket_rules.State.WAITING, ticket_rules.State.RESOLVED)  # by any reply
 _WITHHELD = "the server lists this mail and hands out no bytes of it: look at it there"
 ATTEMPTS = 3
+ACQUITTED = 10  # attempts of a mail that its rehearsals acquit: who kills us from outside charges whatever is at work
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,9 @@ def _read(office: Office, work: Work) -> Read:
     if own is None:
         gone = f"no [[mailbox]] is called {work.mailbox} any more: add one, then `triaged quarantine release {work.id}`"
         return Read(work, nothing, "", gone)
-    if work.attempts > ATTEMPTS:
-        return Read(work, nothing, "", f"the process died {ATTEMPTS} times while deciding this mail")
+    most = ACQUITTED if office.rehearsal else ATTEMPTS
+    if work.attempts > most:
+        return Read(work, nothing, "", f"the process died {most} times while deciding this mail")
     with office.database.read() as session:
         raw = tried(partial(ledger.raw, session, work.id))
     if isinstance(raw, Failure):
