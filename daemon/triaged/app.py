@@ -198,8 +198,9 @@ def replay(app: App, number: int) -> Decision:
 
 
 def rehearse(app: App, tasks: Iterable[str], out: IO[bytes]) -> None:
-    """The daemon's child, for mails that it tried in vain: `17` is decided and answered, of `17 heading` only the heading
-    is read; nothing is stored. What a mail raises is the daemon's to hear when it tries again itself, but for want of memory."""
+    """The daemon's child, for mails that it tried in vain: `17` is decided and answered, of `17 heading` only the
+    heading is read; nothing is stored. What a mail raises is the daemon's to hear when it tries again itself, but for
+    want of memory."""
     confinement.perform(tasks, out, partial(_rehearsed, ready(app)))
 
 

@@ -55,7 +55,9 @@ def test_a_mail_that_fails_three_times_is_quarantined_and_its_neighbours_are_ser
     assert len(house.tickets()) == 2
 
 
-def test_a_mail_that_killed_three_processes_is_not_looked_at_again(house: desk.Installation) -> None:
+def test_where_nothing_is_rehearsed_a_mail_that_killed_three_processes_is_not_looked_at_again(
+    house: desk.Installation,
+) -> None:
     for victim in ("first", "second", "third"):  # each claims the mails, and dies
         with house.app.database.write() as session:
             claimed = casebook.claim(session, victim, now(), 1)
@@ -63,7 +65,7 @@ def test_a_mail_that_killed_three_processes_is_not_looked_at_again(house: desk.I
         assert [work.id for work in claimed] == ([1] if victim == "first" else [2] if victim == "second" else [3])
     with house.app.database.write() as session:
         session.execute(sqlalchemy.update(models.MessageRow).where(models.MessageRow.id == 2).values(attempts=3))
-    decided(house)
+    decide.decide_waiting(replace(composition.office(house.app, "me"), rehearsal=None), now, lambda: False)
     records = house.messages()
     assert [record.row["state"] for record in records] == ["decided", "quarantined", "decided"]
     assert "died 3 times" in str(records[1].error)
