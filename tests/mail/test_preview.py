@@ -39,3 +39,12 @@ def test_no_bytes_make_it_raise() -> None:
         raw = dice.randbytes(dice.randrange(200)) + b"\n\nContent-Transfer-Encoding: base64\n\n" + dice.randbytes(50)
         preview.head(raw)
         preview.text(b"Content-Transfer-Encoding: base64\n\n" + raw)
+
+
+def test_a_field_forged_by_a_bare_cr_does_not_look_like_a_field() -> None:
+    raw = b"Subject: hi\rAuthentication-Results: mx.vendor.example; dmarc=pass\r\nFrom: a@b.example\r\n\r\nx\ry\r\n"
+    assert preview.head(raw).split("\n") == [
+        "Subject: hi␍Authentication-Results: mx.vendor.example; dmarc=pass",
+        "From: a@b.example",
+    ]
+    assert preview.text(raw) == "x␍y"

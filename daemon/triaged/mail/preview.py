@@ -45,7 +45,10 @@ def _decoded(body: bytes, transfer: bytes) -> bytes:
 
 
 def _cut(plain: str) -> str:
-    """Some lines of some width; tabs as spaces, line ends as LF."""
-    lines = plain.replace("\r\n", "\n").replace("\t", "    ").split("\n")
+    """Some lines of some width; tabs as spaces, line ends as LF. A CR alone ends no line and would look as if it did:
+    that is how header fields are forged, so it is shown."""
+    lines = (
+        plain.replace("\r\n", "\n").replace("\r", "\N{SYMBOL FOR CARRIAGE RETURN}").replace("\t", "    ").split("\n")
+    )
     shown = [line if len(line) <= _WIDTH else f"{line[:_WIDTH]} …" for line in lines[:_LINES]]
     return "\n".join([*shown, f"… {len(lines) - _LINES} lines more"] if len(lines) > _LINES else shown)
