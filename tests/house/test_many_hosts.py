@@ -180,6 +180,21 @@ def _stop_inside(database: engine.Database) -> None:
         stopped.execute(sqlalchemy.update(models.Lease).values(fence=8))
 
 
+def test_one_mail_in_two_mailboxes_of_two_hosts_is_one_ticket_however_they_race(
+    house: desk.Installation, pymap: imap_pymap.Pymap, relay: smtp_sink.SmtpSink
+) -> None:
+    with running(house, BRISK) as first, running(house, BRISK) as second:
+        both = {owner_of(first), owner_of(second)}
+        await_that(lambda: set(holders(house).values()) == both, 60)
+        pymap.deliver(house.eu, *mails(0, 15))
+        pymap.deliver(house.com, *mails(0, 15))
+        await_that(lambda: [record.row["state"] for record in house.messages()] == ["decided"] * 30, 60)
+        await_that(lambda: settled(house, 15))
+    assert Counter(record.row["decision"] for record in house.messages()) == {"ticket": 15, "duplicate": 15}
+    assert len(house.tickets()) == 15
+    assert len(relay.deliveries) == 30
+
+
 def seen(house: desk.Installation) -> overview.Overview:
     return overview.overview(house.app.database, house.app.settings)
 
