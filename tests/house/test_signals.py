@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy
 from tests.house import desk
 from tests.house.test_daemon import COMPLETE, Daemon, decisions, running
+from tests.house.test_many_hosts import BRISK
 from tests.servers import imap_pymap, smtp_sink
 
 from triaged.adapters.db import models
@@ -199,7 +200,7 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
 def test_systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops(
     small: desk.Installation, systemd: Systemd, tmp_path: Path
 ) -> None:
-    with running(small, NOTIFY_SOCKET=str(tmp_path / "notify")) as daemon:
+    with running(small, BRISK, NOTIFY_SOCKET=str(tmp_path / "notify")) as daemon:
         systemd.await_line("READY=1")
         systemd.await_line("WATCHDOG=1", times=2)
         systemd.await_line("STATUS=2 of 2 mailboxes polled here")
