@@ -36,7 +36,6 @@ from triaged.selftest.moments import Moment, Trap
 from triaged.selftest.wire import Wire
 
 _DRAIN = 0.35  # of the time, at most, is kept for what stands at the end
-_PATIENCE = 4.0  # seconds until a fault comes without its moment
 _LIMITS = "answers_per_sender = 100000\nanswers_per_hour = 1000000\n"
 _REFUSED_NOW, _SLOW = 0.02, 0.03  # of the mails that the sink takes
 _SUPPORT = ("partners-com", "partners-eu")
@@ -44,13 +43,14 @@ _SUPPORT = ("partners-com", "partners-eu")
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. `seconds` bounds everything."""
+    """What to do. `seconds` bounds everything; after `patience` seconds a fault comes without its moment."""
 
     kills: int
     mails: int
     database: str
     seed: int = 1
     seconds: float = 600.0
+    patience: float = 4.0
 
     @property
     def is_postgres(self) -> bool:
@@ -243,8 +243,8 @@ class House:
 class Trouble:
     """What goes wrong, chosen by dice."""
 
-    def __init__(self, house: House, tally: Tally, rng: random.Random) -> None:
-        self._house, self._tally, self._rng = house, tally, rng
+    def __init__(self, house: House, tally: Tally, rng: random.Random, patience: float) -> None:
+        self._house, self._tally, self._rng, self._patience = house, tally, rng, patience
 
     def cut(self) -> None:
         """One of the wires: at a step, or after so many chunks as dice say."""
@@ -273,10 +273,11 @@ class Trouble:
 
     def _at(self, moment: Moment, act: Callable[[], bool]) -> None:
         """At the n-th such moment; measured by what passes, not by the clock, so that a slow machine works as long."""
-        trap = Trap(moment, act, self._rng.randint(1, 60 if moment.name == "any time" else 6))
+        most = 60 if moment.name == "any time" else 6 if moment.protocol == "smtp" else 2  # batches move at once
+        trap = Trap(moment, act, self._rng.randint(1, most))
         wire = self._house.wire(moment)
         wire.watch = trap
-        trap.sprung.wait(_PATIENCE)
+        trap.sprung.wait(self._patience)
         wire.watch = None
 
     def _dead(self, child: hurried.Life, name: str) -> bool:
@@ -358,7 +359,7 @@ def run(plan: Plan, say: Callable[[str], None] = print) -> Outcome:
 def _trouble(
     plan: Plan, house: House, tally: Tally, world: Correspondent, rng: random.Random, say: Callable[[str], None]
 ) -> None:
-    trouble = Trouble(house, tally, rng)
+    trouble = Trouble(house, tally, rng, plan.patience)
     until = tally.begun + plan.seconds * (1 - _DRAIN)
     told = time.monotonic()
     while tally.kills < plan.kills and time.monotonic() < until:

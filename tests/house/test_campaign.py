@@ -28,7 +28,7 @@ def _proved(plan: campaign.Plan) -> None:
 
 @pytest.mark.dovecot
 def test_twenty_kills_on_sqlite_lose_and_double_nothing(dovecot: imap_dovecot.Dovecot) -> None:
-    _proved(campaign.Plan(KILLS, MAILS, "sqlite", seed=3, seconds=300))
+    _proved(campaign.Plan(KILLS, MAILS, "sqlite", seed=3, seconds=300, patience=1.5))
 
 
 @pytest.mark.dovecot
@@ -36,7 +36,7 @@ def test_twenty_kills_on_sqlite_lose_and_double_nothing(dovecot: imap_dovecot.Do
 def test_twenty_kills_of_two_hosts_on_postgresql_lose_and_double_nothing(
     dovecot: imap_dovecot.Dovecot, postgresql: postgres.Postgres
 ) -> None:
-    _proved(campaign.Plan(KILLS, MAILS, postgresql.fresh_database(), seed=4, seconds=300))
+    _proved(campaign.Plan(KILLS, MAILS, postgresql.fresh_database(), seed=4, seconds=300, patience=1.5))
 
 
 # --- the reckoning sees what it is there for
