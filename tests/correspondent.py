@@ -1,4 +1,4 @@
-"""What the world sends in a campaign: a mixture of mails with known truth, some of them twice, some in answer to ours."""
+"""What the world sends in a campaign: a mixture of mails with known truth, some twice, some in answer to ours."""
 
 import random
 from collections.abc import Callable
