@@ -248,7 +248,9 @@ def _start_again(loops: Mapping[str, Callable[[], None]], threads: dict[str, thr
 
 def _tell_systemd(daemon: Daemon) -> None:
     """The sign of life, unless a loop hangs: then nobody but systemd can help, who starts us anew."""
-    hung = (*daemon.lives.overdue(), *daemon.errands.overdue())
+    hung = daemon.lives.overdue()  # a job that takes long (a large file is looked at) is only named: it stops nobody
+    if long := daemon.errands.overdue():
+        log.warning("takes long", jobs=",".join(long))
     held = f"{len(daemon.shares.held())} of {len(daemon.app.settings.mailboxes)} mailboxes polled here"
     daemon.note("watchdog", {"hangs": ",".join(hung)})
     if hung:
@@ -282,7 +284,8 @@ def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
 def _start(daemon: Daemon) -> None:
     """Take up what the last process left: say who we are, free what the dead had, print what was not printed."""
     app = daemon.app
-    integrity.look(app.database)
+    with notify.patience():
+        integrity.look(app.database)
     composition.live(app)
     _beat(daemon)
     if app.database.dialect == "sqlite":
@@ -382,9 +385,7 @@ def _take_over(daemon: Daemon) -> None:
     """What other hosts held when they died."""
     database = daemon.app.database
     upkeep.bury_the_dead(database, daemon.owner, runlock.dead(daemon.app.settings.service.state_dir))
-    with database.read() as session:
-        alive = hosts.alive(session)
-    deliver.recover(database, {*alive, daemon.owner}, daemon.now, seals=daemon.app.seals)
+    deliver.recover(database, daemon.owner, daemon.now, seals=daemon.app.seals)
 
 
 def _guarded(name: str, job: Callable[[], object]) -> bool:

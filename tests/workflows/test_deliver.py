@@ -431,7 +431,7 @@ def test_a_crash_after_the_claim_loses_nothing_and_doubles_nothing(
         outbox.claim(session, "dead", clock(), 1, deliver.LEASE)
     assert run(database, client, clock).counts == {}
 
-    deliver.recover(database, ["me"], clock)
+    deliver.recover(database, "me", clock)
 
     assert run(database, client, clock).counts == {"sent": 1}
     assert len(relay.deliveries) == 1
@@ -445,7 +445,7 @@ def test_a_crash_after_sending_was_committed_is_a_doubt_and_is_resent_after_the_
         claims = outbox.claim(session, "dead", clock(), 1, deliver.LEASE)
         outbox.mark_sending(session, claims.rows, clock(), deliver.LEASE)
 
-    deliver.recover(database, [], clock)
+    deliver.recover(database, "me", clock)
     assert run(database, client, clock) == deliver.Delivered({}, START + deliver.QUIET)
     assert "7Q3KX2M8.1: uncertain " in lines.getvalue()
 

@@ -6,7 +6,8 @@ The protocol is one datagram (sd_notify(3)); without systemd nothing is sent. No
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 
 
 def tell(environment: Mapping[str, str] = os.environ, /, **fields: object) -> bool:
@@ -21,3 +22,22 @@ def tell(environment: Mapping[str, str] = os.environ, /, **fields: object) -> bo
         wire.sendto(text.encode(), place)
         return True
     return False
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """What may take long before we are ready (a large file is looked at) is no hang: systemd waits on, a minute at a
+    time, for as long as this process lives."""
+    done = threading.Event()
+
+    def ask() -> None:
+        while tell(EXTEND_TIMEOUT_USEC=60_000_000) and not done.wait(20):
+            pass
+
+    thread = threading.Thread(target=ask, name="patience", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

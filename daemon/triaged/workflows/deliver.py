@@ -77,14 +77,14 @@ def deliver_due(
 
 def recover(
     database: Database,
-    alive: Collection[str],
+    owner: str,
     clock: Clock,
     quiet: timedelta = QUIET,
     seals: Seals | None = None,
 ) -> outbox.Recovered:
-    """Take back what the dead had claimed; `alive` are the owners with a heartbeat. At every start, and by upkeep."""
+    """Take back what the dead had claimed; `owner` is us and lives. At every start, and every few seconds."""
     with database.write() as session:
-        recovered = outbox.recover(session, alive, clock(), quiet)
+        recovered = outbox.recover(session, owner, clock(), quiet)
         renewals = _renew(session, recovered.doubted, seals, clock(), quiet)
     _tell_recovered(recovered, renewals)
     return recovered

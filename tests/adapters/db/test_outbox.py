@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy import exc
 
-from triaged.adapters.db import brakes, outbox
+from triaged.adapters.db import brakes, hosts, outbox
 from triaged.adapters.db.engine import Database
 from triaged.adapters.db.models import Ticket
 from triaged.domain import delivery
@@ -67,8 +67,11 @@ def settle(
 
 
 def recover(database: Database, *alive: str, now: datetime = NOW) -> outbox.Recovered:
+    """By somebody else, while these hosts live."""
     with database.write() as session:
-        return outbox.recover(session, alive, now, QUIET)
+        for owner in alive:
+            hosts.beat(session, owner, "host", 1, {})
+        return outbox.recover(session, "somebody else", now, QUIET)
 
 
 def entry(database: Database, number: int = 1) -> outbox.Entry:

@@ -36,7 +36,12 @@ def leave(session: Session, owner: str) -> None:
 
 def alive(session: Session) -> frozenset[str]:
     """Owners with a heartbeat."""
-    return frozenset(session.scalars(sqlalchemy.select(Host.id).where(_lives(session))))
+    return frozenset(session.scalars(living(session)))
+
+
+def living(session: Session) -> sqlalchemy.Select[str]:
+    """The same, to be asked inside another statement."""
+    return sqlalchemy.select(Host.id).where(_lives(session))
 
 
 def pollers(session: Session) -> frozenset[str]:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from triaged.adapters.db import brakes, installation
+from triaged.adapters.db import brakes, hosts, installation
 from triaged.adapters.db.contract_models import contract_number
 from triaged.adapters.db.models import Outbox, Ticket
 from triaged.domain import delivery
@@ -251,12 +251,14 @@ class Recovered:
     doubted: tuple[Claimed, ...]
 
 
-def recover(session: Session, alive: Collection[str], now: datetime, quiet: timedelta) -> Recovered:
-    """Free what is leased by an owner that is not `alive` (by heartbeat), or past its lease.
+def recover(session: Session, owner: str, now: datetime, quiet: timedelta) -> Recovered:
+    """Free what is leased by a host without heartbeat other than `owner`, who is us, or past its lease. Who lives is asked
+    in the same statement: a host that came since an earlier look is none of the dead.
 
     Claimed rows are queued again, their attempt stays counted. Rows in `sending` are doubts: resent once after `quiet`,
     same bytes; from MOST_DOUBTS on they stay `uncertain`."""
-    dead = sqlalchemy.or_(Outbox.lease_owner.not_in(alive), Outbox.lease_until < now)
+    silent = sqlalchemy.and_(Outbox.lease_owner != owner, Outbox.lease_owner.not_in(hosts.living(session)))
+    dead = sqlalchemy.or_(silent, Outbox.lease_until < now)
     return _recover(session, dead, now, quiet)
 
 
