@@ -1,6 +1,7 @@
 """Erased is gone from every table and off the disk; what reports, audit and the recognition of copies need is there."""
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from tests.house import desk
 from tests.servers import imap_pymap, smtp_sink
 
 from triaged import cli
-from triaged.adapters.db import contract_models, migrations, models
+from triaged.adapters.db import alarms, contract_models, migrations, models
 from triaged.cli import message
 from triaged.domain.erasure import PREFIX
 from triaged.domain.errors import PermanentError
@@ -185,6 +186,75 @@ def test_all_of_one_person_goes_and_others_keep_what_is_theirs(
         handled = session.scalars(sqlalchemy.select(models.Handling)).all()
     assert {(one.kind, one.actor, one.why) for one in handled} == {("erased", "operator", WHY)}
     assert clean(house)
+
+
+def test_an_address_that_ends_like_the_erased_one_stays_everywhere(
+    house: desk.Installation, pymap: imap_pymap.Pymap
+) -> None:
+    other = f"sus{ANNA}"
+    answered(house, pymap)
+    pymap.deliver(house.eu, desk.mail(f"{COMPLETE}{other} und {ANNA}.org\n", number=2, sender=other))
+    house.once()
+    with house.app.database.write() as session:
+        alarms.ring(session, f"guess:{other}", f"{other} named 6 customers", now())
+        alarms.ring(session, f"guess:{ANNA}", f"{ANNA} named 6 customers", now())
+    erase(house, Wish(address=ANNA))
+    assert house.ticket("EU-000002").requester == other
+    theirs = [record.row["from"] for record in house.messages()][1:]
+    assert (theirs, {entry.recipient for entry in house.queue()} & {other, ANNA}) == ([other], {other})
+    with house.app.database.read() as session:
+        assert alarms.lately(session) == (f"{other} named 6 customers",)
+        bodies = sqlalchemy.select(models.Outbox.body.is_not(None)).where(models.Outbox.source_message_id == 2)
+        assert set(session.scalars(bodies)) == {True}
+    assert clean(house)
+
+
+def test_of_another_persons_mail_in_the_ticket_stays_what_was_owed_for_it(
+    house: desk.Installation, pymap: imap_pymap.Pymap
+) -> None:
+    pymap.deliver(house.eu, desk.mail("Hilfe\n", number=1, sender=ANNA, subject=f"Frage von {SECRET}"))
+    house.once()
+    pymap.deliver(house.eu, desk.mail(COMPLETE, number=2, sender=BERT, subject="Re: [EU-000001] Frage"))
+    house.once()
+    close(house, "EU-000001")
+    assert {record.row["decision"] for record in house.messages()} == {"ticket", "update"}
+    erase(house, Wish((1,)))
+    owed = {entry.notice: entry.recipient for entry in house.queue() if entry.cause == "m2"}
+    assert owed["priority_granted"] == BERT
+    assert ANNA not in {entry.recipient for entry in house.queue()}
+    with house.app.database.read() as session:
+        assert SECRET not in "".join(session.scalars(sqlalchemy.select(models.Outbox.subject)))
+        assert set(session.scalars(sqlalchemy.select(models.Outbox.body))) == {None}
+    assert clean(house)
+
+    age(house, 731)  # the closed ticket's time is over: the rest of it goes, too
+    assert purge(house) == {"tickets": 1}
+    assert purge(house) == {}
+    assert {record.row["state"] for record in house.messages()} == {"erased"}
+    assert (written(house, ANNA), written(house, BERT), written(house, SECRET)) == ([], [], [])
+    assert clean(house)
+
+
+def test_all_of_a_person_with_more_mails_than_a_statement_has_variables(
+    house: desk.Installation, pymap: imap_pymap.Pymap
+) -> None:
+    engine, many = house.app.database.engine, 300
+    answered(house, pymap)
+    columns = [column.name for column in models.MessageRow.__table__.columns if column.name not in ("id", "uid")]
+    with house.app.database.write() as session:
+        mail = {"state": "decided", "decision": "no_ticket", "ticket_id": None, "receipt": {}}
+        (row,) = session.execute(sqlalchemy.select(models.MessageRow.__table__)).mappings()
+        rows = [{**{name: row[name] for name in columns}, **mail, "uid": 1000 + n} for n in range(many)]
+        for one in rows:
+            session.execute(sqlalchemy.insert(models.MessageRow).values(one))
+    if house.app.database.dialect == "sqlite":  # what SQLite is built with differs: 32,766, or 250,000
+        engine.dialect.insertmanyvalues_max_parameters = 200
+        sqlalchemy.event.listen(
+            engine, "checkout", lambda raw, *_: raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 200)
+        )
+    plan = erase(house, Wish(address=ANNA))
+    assert len(plan.mails) == many + 1
+    assert {record.row["state"] for record in house.messages()} == {"erased"}
 
 
 def test_a_closed_ticket_goes_by_its_region_and_a_mail_without_ticket_by_its_mailboxs_longest(

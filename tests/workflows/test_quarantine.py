@@ -16,7 +16,7 @@ from tests.servers import imap_pymap, smtp_sink
 from triaged import cli
 from triaged.adapters.db import casebook, models
 from triaged.domain.errors import PermanentError
-from triaged.workflows import quarantine
+from triaged.workflows import audit, quarantine
 
 COMPLETE = "Service : Zoho CRM\nSuper administrateur : it@acme.example\n"
 HOSTILE = "a\x1b[2J\x1b]0;owned\x07\u202egpj.exe\u2028\u200b"
@@ -114,6 +114,31 @@ def test_a_released_mail_is_decided_alone_by_todays_code_and_its_clock_began_whe
     assert {ticket.due_acknowledge for ticket in tickets} == {arrived + timedelta(hours=3)}
     handled = read(house, "message", "show", "1")["handled"]
     assert [(one["did"], one["by"]) for one in handled] == [("released", "anna")]
+
+
+def test_a_released_mail_waits_since_its_release(house: desk.Installation, pymap: imap_pymap.Pymap) -> None:
+    pymap.deliver(house.eu, desk.mail(COMPLETE, number=1))
+    house.once()
+    long_ago = now() - timedelta(days=3)
+    with house.app.database.write() as session:
+        session.execute(sqlalchemy.update(models.MessageRow).values(fetched_at=long_ago, decided_at=long_ago))
+        session.execute(sqlalchemy.update(models.MessageRow).values(ticket_id=None))
+        for table in (models.Outbox, models.Event, models.Ticket):
+            session.execute(sqlalchemy.delete(table))
+    put_aside(house)
+    released = now()
+    assert quarantine.release(house.app.database, [1], "anna", released) == [quarantine.Handled(1)]
+
+    def differences(later: timedelta) -> list[str]:
+        depth = audit.Depth(offline=True, pause=0.05)
+        found = audit.audit(house.app.database, house.app.settings, lambda: released + later, depth)
+        return [one.text for one in found.differences]
+
+    assert differences(timedelta(minutes=1)) == []
+    (still,) = differences(timedelta(minutes=20))
+    assert f"waits for its decision since {released:%Y-%m-%d %H:%M} UTC" in still
+    tried, _still = differences(timedelta(minutes=61))
+    assert f"was tried 1 times and waits since {released:%Y-%m-%d %H:%M} UTC" in tried
 
 
 def test_what_is_not_in_quarantine_is_neither_released_nor_dropped(

@@ -79,14 +79,32 @@ def _emptied(name: str, value: Any, key: bytes) -> Any:
 _SHAPE = frozenset({"name", "locale", "rule", "field", "code", "partner", "authenticated", "action"})
 
 
+# One address and nothing around it. Such a value is this person's or another's; only texts are searched.
+_BARE = re.compile(r"[^\s@<>()\[\],;:\"\\]+@[\w.-]*\w")
+
+
 def without(value: Any, address: str, key: bytes) -> Any:
-    """The same text, list or mapping with its pseudonym wherever the address stood."""
+    """The same text, list or mapping with its pseudonym wherever the whole address stood."""
     match value:
+        case str() if _BARE.fullmatch(value):
+            return pseudonym(address, key) if value.lower() == address.lower() else value
         case str():
-            return re.sub(re.escape(address), pseudonym(address, key), value, flags=re.IGNORECASE)
+            return _whole(address).sub(pseudonym(address, key), value)
         case list():
             return [without(one, address, key) for one in value]
         case dict():
             return {without(name, address, key): without(one, address, key) for name, one in value.items()}
         case _:
             return value
+
+
+def says(value: Any, address: str) -> bool:
+    """Whether the whole address stands there."""
+    return bool(without(value, address, b"") != value)
+
+
+def _whole(address: str) -> re.Pattern[str]:
+    """Not `susanna@` for `anna@`, nor `acme.example.org` for `acme.example`. Quotes and what else may stand around an
+    address in a text are not taken for a part of it: rather too much is erased there than too little."""
+    before = r"(?<![^\W_])(?<![^\W_][.+_-])"
+    return re.compile(rf"{before}{re.escape(address)}(?![.-]?[^\W_])", re.IGNORECASE)

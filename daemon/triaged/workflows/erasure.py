@@ -195,7 +195,7 @@ def _carried_out(
     session: Session, wish: Wish, plan: Plan, opened: Collection[Ticket], orders: Mapping[int, str], key: bytes
 ) -> Plan:
     numbers, gone = [one.id for one in opened], [one for one, state in orders.items() if state != OrderState.ACCEPTED]
-    letters = erasure.letters(session, erasure.about(plan.mails, numbers, wish.address), key)
+    letters = erasure.letters(session, erasure.theirs(plan.mails, numbers, wish.address), key)
     told = erasure.said_of(session, plan.mails)
     erasure.mails(session, plan.mails, key)
     erasure.tickets(session, numbers, key)
@@ -209,8 +209,8 @@ def _carried_out(
 
 def _theirs(session: Session, wish: Wish, ids: Collection[int], tickets: Collection[Ticket]) -> list[Ticket]:
     """The tickets that go with these mails: those that they opened, or that the person did."""
-    openers = erasure.openers(session, [one.id for one in tickets])
-    by_mail = {ticket for mail, ticket in openers if mail in ids}
+    openers, named = erasure.openers(session, [one.id for one in tickets]), frozenset(ids)
+    by_mail = {ticket for mail, ticket in openers if mail in named}
     return [one for one in tickets if one.id in by_mail or (wish.address and one.requester.lower() == wish.address)]
 
 
@@ -235,7 +235,8 @@ def _owed(session: Session, wish: Wish, ids: Collection[int], tickets: Collectio
     """Mails that we still owe; withdrawn instead, where that is wished and they are not on the wire."""
     rows = erasure.owed(session, ids, [one.id for one in tickets], wish.address)
     if wish.withdraw:
-        outbox.withdraw(session, [row.id for row in rows], "what it answers was erased")
+        for start in range(0, len(rows), _AT_ONCE):
+            outbox.withdraw(session, [row.id for row in rows[start : start + _AT_ONCE]], "what it answers was erased")
         rows = [row for row in rows if row.state not in _WITHDRAWABLE]
     return [
         f"mail {row.id} ({row.notice}) is {row.state}: `triaged queue show {row.id}`; let it go out, or erase with "

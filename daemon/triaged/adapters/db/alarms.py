@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from triaged.adapters.db import clock
 from triaged.adapters.db.models import Inspection
+from triaged.domain import erasure
 
 REST = timedelta(hours=1)
 SHOWN = timedelta(days=1)
@@ -47,7 +48,7 @@ def forget(session: Session, address: str) -> None:
     """Alarms that name this address: it is erased."""
     rows = session.scalars(sqlalchemy.select(Inspection).where(_ours())).all()
     for row in rows:
-        if address in row.name or any(address in text for text in row.problems):
+        if erasure.says([row.name, *row.problems], address):
             session.delete(row)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from triaged.adapters.db import hosts, ledger
 from triaged.adapters.db.contract_models import Contract as ContractRow
 from triaged.adapters.db.contract_models import EstateEntry, Invitation, PurchaseOrder
-from triaged.adapters.db.models import Event, MessageRow, Outbox, RawRow, Ticket
+from triaged.adapters.db.models import Event, Handling, MessageRow, Outbox, RawRow, Ticket
 from triaged.domain.accounting import Check, Difference, Page
 from triaged.domain.delivery import State
 from triaged.domain.errors import PermanentError
@@ -99,6 +99,16 @@ _LEDGER = [
 ]  # fmt: skip
 
 
+# Since when a mail may be decided: since it was fetched, or last released from quarantine.
+_WAITS_SINCE = sqlalchemy.func.coalesce(
+    sqlalchemy.select(sqlalchemy.func.max(Handling.at))
+    .where(Handling.message_id == MessageRow.id, Handling.kind == "released")
+    .correlate(MessageRow)
+    .scalar_subquery(),
+    MessageRow.fetched_at,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Around:
     """What other tables say of a page of mails."""
@@ -113,7 +123,7 @@ class _Around:
 def messages(session: Session, on: Ground, after: int) -> Page:
     """Rows of the ledger: each has its decision, what it decided is there, what it owes is in the queue, and its bytes
     are kept until it is erased."""
-    query = sqlalchemy.select(*_LEDGER, Ticket.state.label("ticket")).outerjoin(
+    query = sqlalchemy.select(*_LEDGER, Ticket.state.label("ticket"), _WAITS_SINCE.label("since")).outerjoin(
         Ticket, Ticket.id == MessageRow.ticket_id
     )
     rows = session.execute(query.where(MessageRow.id > after).order_by(MessageRow.id).limit(PAGE)).all()
@@ -186,8 +196,8 @@ def _held_up(row: Any, differs: Any, on: Ground) -> Iterator[Difference]:
         yield differs(f"is held by the daemon {row.lease_owner}, which no longer lives", look)
     elif row.lease_until and row.lease_until < on.now - SETTLING:
         yield differs(f"is held by the daemon {row.lease_owner} past its time", look)
-    elif row.attempts and not row.lease_owner and row.fetched_at < on.now - OVERDUE:
-        yield differs(f"was tried {row.attempts} times and waits since {row.fetched_at:%Y-%m-%d %H:%M} UTC", look)
+    elif row.attempts and not row.lease_owner and row.since < on.now - OVERDUE:
+        yield differs(f"was tried {row.attempts} times and waits since {row.since:%Y-%m-%d %H:%M} UTC", look)
 
 
 def _owed(row: Any) -> list[tuple[str, str]]:
@@ -244,13 +254,14 @@ def standstill(session: Session, on: Ground, _after: int) -> Page:
     """Mails that wait although nothing was decided for a while, named together."""
     waiting = MessageRow.state == "received"
     number = session.scalar(sqlalchemy.select(sqlalchemy.func.count()).where(waiting)) or 0
-    oldest = session.scalar(sqlalchemy.select(MessageRow).where(waiting).order_by(MessageRow.id).limit(1))
-    if oldest is None or oldest.fetched_at > on.now - STANDSTILL:
+    longest = sqlalchemy.select(MessageRow, _WAITS_SINCE).where(waiting).order_by(_WAITS_SINCE, MessageRow.id)
+    oldest, since = session.execute(longest.limit(1)).first() or (None, on.now)
+    if oldest is None or since > on.now - STANDSTILL:
         return Page()
     lately = sqlalchemy.exists().where(MessageRow.decided_at > on.now - STANDSTILL)
     if session.scalar(sqlalchemy.select(lately)):
         return Page()
-    text = f"waits for its decision since {oldest.fetched_at:%Y-%m-%d %H:%M} UTC, and {number - 1} more after it"
+    text = f"waits for its decision since {since:%Y-%m-%d %H:%M} UTC, and {number - 1} more after it"
     return Page(differences=(_of_mail(Check.DECISIONS, oldest, text, "Nobody decides: see `triaged status`"),))
 
 

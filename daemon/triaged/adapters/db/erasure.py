@@ -4,7 +4,7 @@ still recognised. What is written here is written in the caller's transaction.""
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy
 from sqlalchemy import ColumnElement
@@ -69,12 +69,12 @@ def mails_over(session: Session, mailbox: str, before: datetime, limit: int) -> 
 
 
 def tickets_over(session: Session, region: str, before: datetime, limit: int) -> list[int]:
-    """Tickets that were closed before, still name somebody, and for which nothing is owed any more."""
+    """Tickets that were closed before, of which something is left, and for which nothing is owed any more."""
     query = sqlalchemy.select(Ticket.id).where(
         Ticket.region == region,
         Ticket.state == "closed",
         Ticket.closed_at < before,
-        Ticket.requester.not_like(f"{erasure.PREFIX}%"),
+        sqlalchemy.or_(Ticket.requester.not_like(f"{erasure.PREFIX}%"), _has_mails()),
         ~_owing(Outbox.ticket_id == Ticket.id),
     )
     return list(session.scalars(query.order_by(Ticket.id).limit(limit)))
@@ -116,31 +116,57 @@ def _owing(belongs: ColumnElement[bool]) -> ColumnElement[bool]:
     return sqlalchemy.exists().where(belongs, Outbox.state.not_in(FINISHED))
 
 
+def _has_mails() -> ColumnElement[bool]:
+    """A ticket erased with one of its mails keeps those of others until its own time is over."""
+    return sqlalchemy.exists().where(MessageRow.ticket_id == Ticket.id, MessageRow.state != "erased")
+
+
+def _orphaned() -> ColumnElement[bool]:
+    """Mails of ours that answer no mail, or an erased one."""
+    erased = sqlalchemy.exists().where(MessageRow.id == Outbox.source_message_id, MessageRow.state == "erased")
+    return sqlalchemy.or_(Outbox.source_message_id.is_(None), erased)
+
+
+def _among(column: Any, ids: Collection[int]) -> ColumnElement[bool]:
+    """`column IN (...)` with the numbers written out: one person may have more mails than a statement may have
+    variables (SQLite: 32,766)."""
+    numbers = sqlalchemy.bindparam(None, list(ids), sqlalchemy.Integer, expanding=True, literal_execute=True)
+    return cast(ColumnElement[bool], column.in_(numbers))
+
+
 # --- erasing ----------------------------------------------------------------------------------------------------------
 
 
 def mails(session: Session, ids: Collection[int], key: bytes) -> None:
     """Bytes, sender and what was read of these mails; what we answered to them."""
-    for row in session.scalars(sqlalchemy.select(MessageRow).where(MessageRow.id.in_(ids))):
+    for row in session.scalars(sqlalchemy.select(MessageRow).where(_among(MessageRow.id, ids))):
         row.state, row.error = "erased", None
         row.sender = row.sender and erasure.pseudonym(row.sender, key)
         row.message_id = erasure.pseudonym(row.message_id, key) if row.message_id else ""
         row.receipt = erasure.receipt(row.receipt, key) if row.receipt else None
-    session.execute(sqlalchemy.delete(RawRow).where(RawRow.message_id.in_(ids)))
-    letters(session, Outbox.source_message_id.in_(ids), key)
-    events(session, Event.message_id.in_(ids), key)
+    session.execute(sqlalchemy.delete(RawRow).where(_among(RawRow.message_id, ids)))
+    letters(session, _among(Outbox.source_message_id, ids), key)
+    events(session, _among(Event.message_id, ids), key)
 
 
 def tickets(session: Session, ids: Collection[int], key: bytes) -> None:
-    """What these tickets say of persons, and their history; not their mails."""
-    for row in session.scalars(sqlalchemy.select(Ticket).where(Ticket.id.in_(ids))):
-        row.subject, row.thread_message_id = erasure.GONE, ""
+    """What these tickets say of persons, and their history; not the mails of others, nor to whom those were answered:
+    what they are owed is told by them, and must be found."""
+    subjects: dict[int | None, str] = {}
+    for row in session.scalars(sqlalchemy.select(Ticket).where(_among(Ticket.id, ids))):
+        subjects[row.id], row.subject, row.thread_message_id = row.subject, erasure.GONE, ""
         row.requester = erasure.pseudonym(row.requester, key)
         if row.primary_customer_email:
             row.primary_customer_email = erasure.pseudonym(row.primary_customer_email, key)
         row.evidence = erasure.evidence(row.evidence, key)
-    events(session, Event.ticket_id.in_(ids), key)
-    letters(session, Outbox.ticket_id.in_(ids), key)
+    events(session, _among(Event.ticket_id, ids), key)
+    mine = _among(Outbox.ticket_id, ids)
+    letters(session, sqlalchemy.and_(mine, _orphaned()), key)
+    others = sqlalchemy.select(Outbox).where(mine, ~_orphaned(), Outbox.state.in_(FINISHED))
+    for letter in session.scalars(others):
+        letter.body = None  # it may repeat what the ticket said
+        if (subject := subjects.get(letter.ticket_id)) and subject in letter.subject:
+            letter.subject = erasure.GONE
 
 
 def events(session: Session, where: ColumnElement[bool], key: bytes) -> None:
@@ -160,7 +186,7 @@ def letters(session: Session, where: ColumnElement[bool], key: bytes) -> int:
 
 def orders(session: Session, ids: Collection[int], key: bytes) -> None:
     """Orders that became no contract: number and problems stay, the parties do not."""
-    for row in session.scalars(sqlalchemy.select(PurchaseOrder).where(PurchaseOrder.id.in_(ids))):
+    for row in session.scalars(sqlalchemy.select(PurchaseOrder).where(_among(PurchaseOrder.id, ids))):
         row.draft = Draft().document()
         row.sender, row.placed_by = erasure.pseudonym(row.sender, key), erasure.actor(row.placed_by, key)
         row.fingerprint, row.thread_message_id, row.note = None, "", None
@@ -178,18 +204,28 @@ def mentions(session: Session, address: str, key: bytes) -> int:
         columns = _texts(table)
         query = sqlalchemy.select(table).where(sqlalchemy.or_(*(_says(column, address) for column in columns)))
         for row in session.scalars(query.where(Outbox.state.in_(FINISHED)) if table is Outbox else query):
+            if not _rewritten(row, columns, address, key):
+                continue  # somebody else's address that has this one in it
             changed += 1
-            for column in columns:
-                value = getattr(row, column.key)
-                if (left := erasure.without(value, address, key)) != value:
-                    setattr(row, column.key, left)
             if isinstance(row, Ticket | Outbox):
                 _unwrite(session, Outbox.id == row.id if isinstance(row, Outbox) else Outbox.ticket_id == row.id)
     alarming = sqlalchemy.or_(_says(Inspection.name, address), _says(Inspection.problems, address))
-    session.execute(sqlalchemy.delete(Inspection).where(alarming))
+    for told in session.scalars(sqlalchemy.select(Inspection).where(alarming)):
+        if erasure.says([told.name, told.problems], address):
+            session.delete(told)
     for doors in (SignIn, SignInCode):
         session.execute(sqlalchemy.delete(doors).where(doors.address == address))
     return changed
+
+
+def _rewritten(row: Any, columns: Collection[Any], address: str, key: bytes) -> bool:
+    """Whether the address stood in one of these columns, where its pseudonym stands now."""
+    values = {column.key: getattr(row, column.key) for column in columns}
+    left = {name: erasure.without(value, address, key) for name, value in values.items()}
+    changed = {name: value for name, value in left.items() if value != values[name]}
+    for name, value in changed.items():
+        setattr(row, name, value)
+    return bool(changed)
 
 
 def _unwrite(session: Session, where: ColumnElement[bool]) -> None:
@@ -213,7 +249,7 @@ def _says(column: Any, address: str) -> ColumnElement[bool]:
 def said_of(session: Session, ids: Collection[int]) -> dict[int, frozenset[str]]:
     """Ticket → what these mails brought to it: references and addresses, as their receipts say."""
     found: dict[int, frozenset[str]] = {}
-    mine = (MessageRow.id.in_(ids), MessageRow.ticket_id.is_not(None))
+    mine = (_among(MessageRow.id, ids), MessageRow.ticket_id.is_not(None))
     for ticket, receipt, sender in session.execute(
         sqlalchemy.select(MessageRow.ticket_id, MessageRow.receipt, MessageRow.sender).where(*mine)
     ):
@@ -225,7 +261,7 @@ def said_of(session: Session, ids: Collection[int]) -> dict[int, frozenset[str]]
 
 def evidence_from(session: Session, told: Mapping[int, frozenset[str]], key: bytes) -> None:
     """On tickets of others, what these mails had brought."""
-    for row in session.scalars(sqlalchemy.select(Ticket).where(Ticket.id.in_(list(told)))):
+    for row in session.scalars(sqlalchemy.select(Ticket).where(_among(Ticket.id, told))):
         mine = told[row.id]
         row.evidence = [
             {**one, "value": erasure.pseudonym(one["value"], key)} if one["value"] in mine else one
@@ -236,17 +272,22 @@ def evidence_from(session: Session, told: Mapping[int, frozenset[str]], key: byt
 
 
 def mails_of(session: Session, tickets: Collection[int]) -> list[int]:
-    return list(session.scalars(sqlalchemy.select(MessageRow.id).where(MessageRow.ticket_id.in_(tickets))))
+    return list(session.scalars(sqlalchemy.select(MessageRow.id).where(_among(MessageRow.ticket_id, tickets))))
 
 
 def these(ids: Collection[int]) -> ColumnElement[bool]:
-    return Outbox.id.in_(ids)
+    return _among(Outbox.id, ids)
 
 
 def about(ids: Collection[int], tickets: Collection[int], address: str) -> ColumnElement[bool]:
     """Mails of ours caused by these mails, about these tickets, or to this person."""
     to_him = sqlalchemy.func.lower(Outbox.recipient) == address if address else sqlalchemy.false()
-    return sqlalchemy.or_(Outbox.source_message_id.in_(ids), Outbox.ticket_id.in_(tickets), to_him)
+    return sqlalchemy.or_(_among(Outbox.source_message_id, ids), _among(Outbox.ticket_id, tickets), to_him)
+
+
+def theirs(ids: Collection[int], tickets: Collection[int], address: str) -> ColumnElement[bool]:
+    """The same, without what answers other people's mails in these tickets."""
+    return sqlalchemy.and_(about(ids, tickets, address), sqlalchemy.or_(about(ids, (), address), _orphaned()))
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------
@@ -265,7 +306,7 @@ def handled(session: Session, message: int) -> list[dict[str, Any]]:
 
 def locked(session: Session, ids: Collection[int]) -> Sequence[MessageRow]:
     """These mails, nobody else's to change until the transaction ends."""
-    query = sqlalchemy.select(MessageRow).where(MessageRow.id.in_(ids)).order_by(MessageRow.id).with_for_update()
+    query = sqlalchemy.select(MessageRow).where(_among(MessageRow.id, ids)).order_by(MessageRow.id).with_for_update()
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
@@ -276,7 +317,7 @@ def of_sender(session: Session, address: str) -> list[int]:
 
 def tickets_of(session: Session, ids: Collection[int], address: str = "") -> list[Ticket]:
     """Tickets to which these mails belong, or which this person opened."""
-    mine = MessageRow.id.in_(ids)
+    mine = _among(MessageRow.id, ids)
     belong = Ticket.id.in_(sqlalchemy.select(MessageRow.ticket_id).where(mine, MessageRow.ticket_id.is_not(None)))
     where = sqlalchemy.or_(belong, sqlalchemy.func.lower(Ticket.requester) == address) if address else belong
     return list(session.scalars(sqlalchemy.select(Ticket).where(where).order_by(Ticket.id).with_for_update()))
@@ -284,7 +325,7 @@ def tickets_of(session: Session, ids: Collection[int], address: str = "") -> lis
 
 def openers(session: Session, tickets: Collection[int]) -> frozenset[tuple[int, int]]:
     """(mail, ticket) where the mail opened the ticket."""
-    opened = (Event.ticket_id.in_(tickets), Event.kind == "opened")
+    opened = (_among(Event.ticket_id, tickets), Event.kind == "opened")
     rows = session.execute(sqlalchemy.select(Event.message_id, Event.ticket_id).where(*opened))
     return frozenset((mail, ticket) for mail, ticket in rows if mail is not None)
 
@@ -297,7 +338,7 @@ def owed(session: Session, ids: Collection[int], tickets: Collection[int], addre
 
 def orders_of(session: Session, ids: Collection[int], address: str = "") -> dict[int, str]:
     """Orders that these mails brought, or this person placed, and how they stand."""
-    brought = PurchaseOrder.message_id.in_(ids)
+    brought = _among(PurchaseOrder.message_id, ids)
     where = sqlalchemy.or_(brought, sqlalchemy.func.lower(PurchaseOrder.sender) == address) if address else brought
     query = sqlalchemy.select(PurchaseOrder.id, PurchaseOrder.state).where(where).order_by(PurchaseOrder.id)
     return {number: str(state) for number, state in session.execute(query)}
