@@ -16,8 +16,8 @@ from tests.house import desk
 from tests.servers import imap_dovecot, imap_pymap, postgres, smtp_sink
 
 from triaged import settings
-from triaged.adapters import runlock
-from triaged.adapters.db import copies, engine, installation, migrations, models, outbox
+from triaged.adapters import lifenote, runlock
+from triaged.adapters.db import copies, engine, inspections, installation, migrations, models, outbox
 from triaged.domain.delivery import State
 from triaged.domain.errors import PermanentError, TransientError
 from triaged.selftest import children
@@ -181,6 +181,61 @@ def test_what_the_backup_shows_in_data_is_in_doubt_and_not_resent(
     assert {entry.state for entry in house.queue()} == {State.UNCERTAIN}
     assert relay.deliveries == []
     assert "2 mails in doubt" in attention(house)
+
+
+def test_a_mailbox_that_was_first_read_in_the_gap_gets_its_oldest_mail_back(
+    sqlite_house: desk.Installation, pymap: imap_pymap.Pymap, tmp_path: Path
+) -> None:
+    house = sqlite_house
+    backup.backup(house.app.database, tmp_path / "b")
+    pymap.deliver(house.eu, desk.mail("Bonjour", number=1), at=datetime.now(UTC) - timedelta(days=400))
+    house.once()
+    assert len(pymap.mails(house.eu, "Processed")) == 1
+    restore(house, tmp_path / "b")
+    house.once()
+    assert [record.row["message_id"] for record in house.messages()] == ["<1@integra.example>"]
+    assert len(pymap.mails(house.eu, "Processed")) == 1
+
+
+def test_a_gap_that_is_marked_again_keeps_its_beginning_until_its_archives_are_rescued(
+    database: engine.Database,
+) -> None:
+    now, hour = datetime(2026, 7, 1, 12, 0, tzinfo=UTC), timedelta(hours=1)
+
+    def marked(since: datetime, until: datetime) -> installation.Gap | None:
+        with database.write() as session:
+            installation.mark_restored(session, (), since, until)
+            return installation.gap(session)
+
+    with database.write() as session:
+        session.add(models.Cursor(mailbox="eu", uidvalidity=1, last_uid=1, polled_at=now))
+        session.add(models.Cursor(mailbox="com", uidvalidity=1, last_uid=1, polled_at=now))
+    assert marked(now - 3 * hour, now - 2 * hour) == installation.Gap(now - 3 * hour, now - 2 * hour)
+    with database.write() as session:
+        inspections.store(session, installation.rescue_of("eu"), now - hour, [])
+    assert marked(now, now + hour) == installation.Gap(now - 3 * hour, now + hour)
+    with database.write() as session:
+        for mailbox in ("eu", "com"):
+            inspections.store(session, installation.rescue_of(mailbox), now + 2 * hour, [])
+    assert marked(now + 5 * hour, now + 6 * hour) == installation.Gap(now + 5 * hour, now + 6 * hour)
+
+
+def test_another_hosts_note_a_year_ahead_does_not_mark_the_gap_again(
+    sqlite_house: desk.Installation, tmp_path: Path
+) -> None:
+    database, other = sqlite_house.app.database, tmp_path / "other"
+    other.mkdir()
+    lifenote.write(other, database.name, 365 * 24 * 3600 // 15)
+    backup.backup(database, tmp_path / "b")
+    restore(sqlite_house, tmp_path / "b")
+    assert backup.live(database, other, REGIONS, datetime.now(UTC)) is None
+
+
+def test_a_note_that_another_process_is_writing_is_not_touched(tmp_path: Path) -> None:
+    theirs = tmp_path / f"{lifenote.FILE}.new"
+    theirs.write_text("half")
+    lifenote.write(tmp_path, "t.db", 7)
+    assert (theirs.read_text(), lifenote.read(tmp_path, "t.db")) == ("half", 7)
 
 
 def test_numbers_that_the_gap_may_have_given_are_left_free(database: engine.Database) -> None:

@@ -530,6 +530,27 @@ def test_a_mailbox_that_hangs_does_not_delay_another(
                 assert arrivals.wait(2)
 
 
+def test_a_rescue_that_the_server_refuses_is_told_once_and_holds_up_no_mail(
+    scripted: Callable[[dict[str, Any]], imap_scripted.Scripted], lite: engine.Database, logged: io.StringIO
+) -> None:
+    server = scripted({"UID MOVE": "{tag} NO [NOPERM] not yours\r\n"})
+
+    def rescue(connection: imap.Connection) -> int:
+        connection.bring_back([1])
+        return 1
+
+    mailbox = server.mailbox(archive="Processed", poll=timedelta(seconds=0.05), idle=False)
+    one = story(mailbox, lite, rescue=rescue)
+    with running(one) as states:
+        for _ in range(3):
+            assert "not yours" in str(states.await_state("waiting")["unrescued"])
+    assert server.connections == 1
+    one.stop.clear()
+    intake.drain(one)  # a new connection
+    assert (logged.getvalue().count("not rescued"), len([c for c in server.commands if "UID MOVE" in c])) == (1, 1)
+    assert server.commands[-2].startswith(("UID SEARCH", "SELECT"))
+
+
 def test_a_refused_log_in_is_told_and_tried_slowly(
     imap_server: Server, lite: engine.Database, logged: io.StringIO
 ) -> None:

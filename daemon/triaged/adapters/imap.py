@@ -308,8 +308,13 @@ class Connection:
     def bring_back(self, uids: Sequence[int]) -> None:
         """Move mails from the archive into the folder again."""
         with self._command("MOVE", self._deadlines.long):
-            self._client.select_folder(self._mailbox.archive)
-            self._tidy(uids, self._mailbox.folder)
+            try:
+                self._client.select_folder(self._mailbox.archive)
+                self._tidy(uids, self._mailbox.folder)
+            except exceptions.IMAPClientError as error:
+                raise PermanentError(
+                    f"{self._place()}: mail stays in {self._mailbox.archive!r} ({_refusal(error)})"
+                ) from error
 
     def make_archive(self) -> str:
         """Create the archive folder where it is not there. Returns "" or why the server refused."""
@@ -402,13 +407,17 @@ class Connection:
 
     @contextlib.contextmanager
     def _command(self, name: str, seconds: float) -> Iterator[None]:
-        """Run one command within its deadline; whatever breaks ends the connection."""
+        """Run one command within its deadline; whatever breaks ends the connection, a refusal does not."""
         if not self._alive:
             raise TransientError(f"{self._place()}: the connection was given up")
         self._alive = False
         self._pulse(seconds)
         with _explained(self._mailbox, name, self._lever, seconds):
-            yield
+            try:
+                yield
+            except PermanentError:  # the server's word, in good order
+                self._alive = True
+                raise
         self._alive = True
 
 

@@ -20,7 +20,7 @@ def read(folder: Path, database: str) -> int:
 
 def write(folder: Path, database: str, lives: int) -> None:
     """Whole or not at all. Raises TransientError where the disk does not take it."""
-    path, fresh = folder / FILE, folder / f"{FILE}.new"
+    path, fresh = folder / FILE, folder / f"{FILE}.{os.getpid()}.new"  # `run` and `run --once` may write at once
     try:
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump({"database": database, "lives": lives}, file)

@@ -21,6 +21,7 @@ def check(
     """Every rule, every time: none depends on another's being kept."""
     _mailbox_names(file, report)
     _folders(file, report)
+    _archives(file, report)
     _transport(file, report)
     _relay_login(file, report)
     _desks_have_senders(file, report)
@@ -63,6 +64,25 @@ def _folders(file: Document, report: Report) -> None:
         same = (*(mailbox.get(key) for key in ("host", "port", "username")), folder)
         if all(isinstance(part, str | int) for part in same) and seen.setdefault(same, index) != index:
             report.warning(file, ("mailbox", index), f"polls the same folder as mailbox[{seen[same]}]")
+
+
+def _archives(file: Document, report: Report) -> None:
+    """After a restore mail comes back from an archive into the folder of the mailbox: another's would be its, too."""
+    seen: dict[tuple[object, ...], tuple[int, str]] = {}
+    for index, mailbox in _tables(file.tree, "mailbox"):
+        archive, name = _text(mailbox, "archive"), _text(mailbox, "name")
+        place = _text(mailbox, "host").casefold(), mailbox.get("port"), _text(mailbox, "username")
+        if not archive or not isinstance(place[1], int):
+            continue
+        first, other = seen.setdefault((*place, archive.casefold()), (index, name))
+        if first != index:
+            report.problem(
+                file,
+                ("mailbox", index, "archive"),
+                f"mailbox {other!r} (mailbox[{first}]) and {name!r} archive into one folder of one account",
+                "give each mailbox an archive of its own: after a restore its mail comes back from there",
+                archive,
+            )
 
 
 def _transport(file: Document, report: Report) -> None:

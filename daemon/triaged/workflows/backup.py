@@ -112,7 +112,7 @@ def live(
     database: engine.Database, state_dir: Path, regions: Collection[str], now: datetime
 ) -> installation.Marked | None:
     """A sign of life in the database and in the note beside it; where the note is ahead, the database is an old
-    backup, and its gap is marked before anything is sent. At every start, before all else, and each minute."""
+    backup, and its gap is marked before anything is sent. At every start, before all else, and every 15 s."""
     noted = lifenote.read(state_dir, database.name)
     with database.write() as session:
         old = noted > installation.lives(session)

@@ -91,6 +91,7 @@ class Intake:
     progress: Callable[[str, Mapping[str, object]], None] = lambda _name, _state: None
     stop: threading.Event = field(default_factory=threading.Event)
     rescue: Callable[[imap.Connection], int] = lambda _connection: 0  # after the first poll: mails to poll once more
+    unrescued: list[str] = field(default_factory=list)  # why that was refused; not tried again
     deadlines: imap.Deadlines = imap.DEADLINES
     tries: Counter[int] = field(default_factory=Counter)  # UIDs that were shown but not handed out
     drops: Counter[int] = field(default_factory=Counter)  # UIDs whose fetch never came back; fetched alone from then
@@ -310,7 +311,7 @@ def drain(intake: Intake) -> Polled:
     connection = _connect(intake)
     try:
         polled = latest = poll(intake, connection)
-        if intake.rescue(connection):
+        if _rescued(intake, connection):
             polled += (latest := poll(intake, connection))
         while latest.waiting and not intake.stop.is_set():
             latest = poll(intake, connection)
@@ -318,6 +319,22 @@ def drain(intake: Intake) -> Polled:
         return polled
     finally:
         connection.close()
+
+
+def _rescued(intake: Intake, connection: imap.Connection) -> bool:
+    """Bring back what a restore left in the archive; returns whether to poll once more. What the server refuses is told
+    once and not tried again: new mail is not to wait for it."""
+    if intake.unrescued:
+        return False
+    try:
+        return intake.rescue(connection) > 0
+    except PermanentError as error:
+        intake.unrescued.append(str(error))
+        log.error("", mailbox=intake.mailbox.name, state="not rescued", reason=str(error), fix=_RESCUE)
+        return True  # the archive is open still
+
+
+_RESCUE = "give us the right to move mail out of the archive, then restart"
 
 
 def watch(intake: Intake, jitter: Callable[[], float] = random.random) -> None:
@@ -361,7 +378,7 @@ def _serve(intake: Intake, patience: "Patience") -> None:
         while _goes_on(intake):
             due = time.monotonic() + intake.mailbox.poll.total_seconds()
             polled = poll(intake, connection)
-            if not begun and intake.rescue(connection):
+            if not begun and _rescued(intake, connection):
                 polled += poll(intake, connection)
             begun = True
             if polled.untidy != untidy:
@@ -410,7 +427,8 @@ def _tell(intake: Intake, state: str, reason: str) -> None:
 
 
 def _report(intake: Intake, state: str, **values: object) -> None:
-    intake.progress(intake.mailbox.name, {"state": state, "at": intake.now(), **values})
+    unrescued = {"unrescued": intake.unrescued[0]} if intake.unrescued else {}
+    intake.progress(intake.mailbox.name, {"state": state, "at": intake.now(), **unrescued, **values})
 
 
 class Patience:

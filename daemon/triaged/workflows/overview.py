@@ -165,6 +165,8 @@ def _of_the_hosts(daemons: tuple[dict[str, Any], ...], mailboxes: tuple[dict[str
     for mailbox in mailboxes:
         if mailbox.get("state") in ("backoff", "untidy"):
             said.append(f"mailbox {mailbox['name']}: {mailbox['state']}: {mailbox.get('reason')}")
+        if mailbox.get("unrescued"):
+            said.append(f"mailbox {mailbox['name']}: mail of a restore's gap is in its archive: {mailbox['unrescued']}")
         if mailbox.get("state") == _ELSEWHERE:
             said.append(f"mailbox {mailbox['name']}: no host polls it; if that stays so, look at the daemons' logs")
     for daemon in daemons:

@@ -7,13 +7,14 @@ Done once for each restore and mailbox; a stop in between repeats it, which chan
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from triaged import log
 from triaged.adapters import imap
 from triaged.adapters.db import engine, inspections, installation, ledger
 
 _MARGIN = timedelta(days=1)  # servers search by their own calendar, and clocks differ
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _WINDOW = 5_000  # UIDs per SEARCH
 _LISTED = 500
 _BYTES = 8 << 20
@@ -33,7 +34,7 @@ def bring_back(rescue: Rescue, connection: imap.Connection, now: datetime) -> in
     restore, or all is done. Leaves the connection in the archive: SELECT the folder again.
 
     Raises TransientError and PermanentError."""
-    name, archive = f"archive:{rescue.mailbox.name}", rescue.mailbox.archive
+    name, archive = installation.rescue_of(rescue.mailbox.name), rescue.mailbox.archive
     since = _since(rescue, name) if archive else None
     if since is None or archive is None:
         return 0
@@ -54,20 +55,21 @@ _REASON = "a backup was restored: mails that it does not know were moved from th
 
 
 def _since(rescue: Rescue, name: str) -> datetime | None:
-    """From which arrival on a mail may be unknown: what came last before the gap, or its begin; None: nothing to do."""
+    """From which arrival on a mail may be unknown: what came last before the gap, or its begin. A mailbox of which the
+    backup knows no mail may have been read from its first one in the gap: ever. None: nothing to do."""
     with rescue.database.read() as session:
         gap, done = installation.gap(session), inspections.last(session, name)
         if gap is None or (done is not None and done.at >= gap.until):
             return None
-        newest = ledger.newest_arrival(session, rescue.mailbox.name, gap.until)
-    return min(gap.since, newest or gap.since) - _MARGIN
+        newest = ledger.newest_arrival(session, rescue.mailbox.name, gap.since)
+    return min(gap.since, newest) - _MARGIN if newest else _EVER
 
 
 def _listed(connection: imap.Connection, archive: str, since: datetime) -> Iterator[list[imap.Listed]]:
     folder = connection.examine(archive)
     if folder is None:
         return
-    day, end = (since - timedelta(days=1)).date(), folder.uidnext
+    day, end = None if since == _EVER else (since - timedelta(days=1)).date(), folder.uidnext
     windows = [(first, first + _WINDOW - 1) for first in range(1, end, _WINDOW)] if end else [(1, None)]
     for first, last in windows:
         uids = connection.uids(first, last, day)

@@ -7,7 +7,7 @@ were given in it are known to partners and not to us. So what is owed for the ga
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy
@@ -19,6 +19,7 @@ from triaged.adapters.db.models import (
     Cursor,
     Event,
     Host,
+    Inspection,
     Installation,
     MessageRow,
     Outbox,
@@ -30,9 +31,11 @@ from triaged.domain.credentials import ROWS
 from triaged.domain.delivery import State
 
 ROOM = 1000  # numbers left free at least, where a gap may have used them
-LIVES = 1000  # what a restore adds to the count: more than any host's note of it
+LIVES = 10_000_000  # what a restore adds to the count: more than any host's note of it (each notes 5,760 a day)
 _OFTENER = 4  # times the usual number of rows a day that a gap may have seen
 _RESTORED = "restored from a backup"
+_RESCUE = "archive:"  # the inspections by which rescues are known
+_SETTLED = timedelta(hours=1)  # until what a rescue brought back was read again
 _NUMBERED = (
     MessageRow,
     Ticket,
@@ -111,16 +114,35 @@ def mark_restored(
     first = session.scalar(sqlalchemy.select(sqlalchemy.func.min(MessageRow.fetched_at)))
     _leave_room(session, regions, (until - begun).total_seconds(), (begun - first).total_seconds() if first else 0)
     row = _row(session)
-    row.gap_from, row.gap_until = begun, until
+    row.gap_from = begun if _rescued(session, row, begun) else min(row.gap_from or begun, begun)
+    row.gap_until = until
     row.starts = max(row.starts, known_lives) + LIVES
     about = Gap(begun, until)
     return Marked(about, *_stopped(session, held(about)))
 
 
+def rescue_of(mailbox: str) -> str:
+    """The name under which the rescue of a mailbox's archive is noted among the inspections."""
+    return f"{_RESCUE}{mailbox}"
+
+
+def _rescued(session: Session, row: Installation, begun: datetime) -> bool:
+    """Whether the gap before this one left nothing in any archive. Where that is not certain, the new gap begins with
+    the old one: a host that marks a gap once more must not hide its beginning."""
+    if row.gap_until is None:
+        return True
+    looked = sqlalchemy.select(Inspection.name).where(
+        Inspection.at >= row.gap_until, Inspection.at <= begun - _SETTLED, Inspection.name.startswith(_RESCUE)
+    )
+    return {rescue_of(mailbox) for mailbox in session.scalars(sqlalchemy.select(Cursor.mailbox))} <= {
+        *session.scalars(looked)
+    }
+
+
 def held(about: Gap) -> str:
     """Why a mail of the gap waits, for a person."""
     return (
-        f"{_RESTORED} of {about.since:%Y-%m-%d %H:%M} UTC: it may have been sent since; "
+        f"{_RESTORED} at {about.until:%Y-%m-%d %H:%M} UTC: it may have been sent before that; "
         "`triaged queue release` sends it, `triaged queue withdraw` never does"
     )
 

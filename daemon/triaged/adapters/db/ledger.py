@@ -163,10 +163,10 @@ def known(session: Session, digests: Collection[str]) -> set[str]:
     return set(session.scalars(sqlalchemy.select(MessageRow.sha256).where(MessageRow.sha256.in_(digests))))
 
 
-def newest_arrival(session: Session, mailbox: str, before: datetime) -> datetime | None:
-    """When the mail arrived that was stored last before a time."""
+def newest_arrival(session: Session, mailbox: str, upto: datetime) -> datetime | None:
+    """When the mail arrived that was stored last up to a time."""
     query = sqlalchemy.select(MessageRow.received_at)
-    query = query.where(MessageRow.mailbox == mailbox, MessageRow.fetched_at < before)
+    query = query.where(MessageRow.mailbox == mailbox, MessageRow.fetched_at <= upto)
     return session.scalar(query.order_by(MessageRow.id.desc()).limit(1))
 
 
