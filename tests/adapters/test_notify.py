@@ -21,3 +21,12 @@ def test_systemd_hears_one_datagram_with_a_line_for_each_field(tmp_path: Path, a
 def test_without_systemd_or_with_one_that_went_nothing_happens(tmp_path: Path) -> None:
     assert not notify.tell({}, READY=1)
     assert not notify.tell({"NOTIFY_SOCKET": str(tmp_path / "gone")}, READY=1)
+
+
+def test_a_start_that_takes_long_asks_systemd_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind(str(tmp_path / "notify"))
+        wire.settimeout(5)
+        with notify.patience():
+            assert wire.recv(4096) == b"EXTEND_TIMEOUT_USEC=60000000"

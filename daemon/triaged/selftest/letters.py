@@ -111,11 +111,6 @@ class Writer:
     def accounts(self) -> tuple[AccountRecord, ...]:
         return tuple(account for place in self.places.values() for account in (place.large, place.standard))
 
-    def at_desk(self, desk: str) -> tuple[Mailbox, ...]:
-        return tuple(mailbox for mailbox in self._settings.mailboxes if mailbox.desk == desk)
-
-    # --- what opens a ticket
-
     def large_user(self, mailbox: str) -> Letter:
         """A mail that must become an S1; its region's associates hear of it."""
         place = self.places[mailbox]

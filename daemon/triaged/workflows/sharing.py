@@ -48,6 +48,7 @@ class Sharing:
         self._free_since: dict[str, float] = {}
         self._company: frozenset[str] = frozenset()
         self._made, self._renewed, self._gave = False, 0.0, time.monotonic()
+        self._takes_all = False  # for once: nothing is given up before the end
 
     def tenure(self, mailbox: str) -> "Tenure":
         return Tenure(self, leases.mailbox(mailbox))
@@ -68,7 +69,9 @@ class Sharing:
             renewing = time.monotonic() >= self._renewed + leases.HOLD.total_seconds() / 3
             if wanted or renewing:
                 self._write(wanted, [h for name, h in list(self._held.items()) if name not in hung] + [*also])
-            self._give_up(seen)
+            self._takes_all = self._takes_all or all_free
+            if not self._takes_all:
+                self._give_up(seen)
 
     def _look(self) -> _Seen:
         if not self._made:

@@ -2,21 +2,12 @@
 freed."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from triaged import log
 from triaged.adapters.db import casebook, engine, hosts, leases
 
 
-@dataclass(frozen=True, slots=True)
-class Buried:
-    """Daemons that fell silent, and how many mails were freed from them."""
-
-    owners: tuple[str, ...]
-    freed: int
-
-
-def bury_the_dead(database: engine.Database, owner: str, seen_dead: Collection[str] = ()) -> Buried:
+def bury_the_dead(database: engine.Database, owner: str, seen_dead: Collection[str] = ()) -> None:
     """Free the mails that dead daemons had claimed for deciding, and their leases; `owner` is us and lives, `seen_dead`
     have died before their heartbeat was missed."""
     with database.write() as session:
@@ -26,4 +17,3 @@ def bury_the_dead(database: engine.Database, owner: str, seen_dead: Collection[s
         freed, left = casebook.orphaned(session, alive), leases.orphaned(session, alive)
     if dead or freed or left:
         log.warning("took over", hosts=",".join(dead) or None, mails=freed, leases=",".join(left) or None)
-    return Buried(dead, freed)

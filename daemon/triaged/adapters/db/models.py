@@ -62,7 +62,7 @@ class Base(DeclarativeBase):
 
 
 # A row's number is told outside (Message-IDs, ORD-000012, links): it is never given twice, and a restored backup can
-# leave room for the numbers that it does not know of (installation.leave_room). PostgreSQL has sequences for it.
+# leave room for the numbers that it does not know of (`installation.mark_restored`). PostgreSQL has sequences for it.
 NUMBERED = {"sqlite_autoincrement": True}
 
 

@@ -252,8 +252,8 @@ class Recovered:
 
 
 def recover(session: Session, owner: str, now: datetime, quiet: timedelta) -> Recovered:
-    """Free what is leased by a host without heartbeat other than `owner`, who is us, or past its lease. Who lives is asked
-    in the same statement: a host that came since an earlier look is none of the dead.
+    """Free what is leased by a host without heartbeat other than `owner`, who is us, or past its lease. Who lives is
+    asked in the same statement: a host that came since an earlier look is none of the dead.
 
     Claimed rows are queued again, their attempt stays counted. Rows in `sending` are doubts: resent once after `quiet`,
     same bytes; from MOST_DOUBTS on they stay `uncertain`."""
