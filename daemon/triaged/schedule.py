@@ -106,7 +106,7 @@ class Daemon:
 def run(app: App) -> None:
     """The daemon until SIGTERM or SIGINT. Raises TransientError when another one works on the same SQLite database."""
     faulthandler.enable()  # where each thread stood, when the watchdog's SIGABRT or a crash in a library ends us
-    daemon = Daemon(composition.ready(app))
+    daemon = Daemon(composition.fit(app))
     _stop_on_signals(daemon)
     with _exclusive(daemon):
         serve(daemon)
@@ -114,7 +114,7 @@ def run(app: App) -> None:
 
 def run_once(app: App) -> tuple[str, ...]:
     """Drain every mailbox, decide, deliver what is due. Returns what could not be reached; the rest is done anyway."""
-    daemon = Daemon(composition.ready(app))
+    daemon = Daemon(composition.fit(app))
     daemon.note(hosts.ONCE, {"at": daemon.now()})
     _stop_on_signals(daemon)
     with _exclusive(daemon):

@@ -74,18 +74,21 @@ def show(cli: "Cli", number: int, raw: bool, as_json: bool) -> None:
 def _change(
     name: str, help_text: str, done: str, change: Callable[..., tuple[int, ...]], *, many: bool = False
 ) -> None:
-    """`many`: also for all that a restored backup holds."""
+    """`many`: also for all that a restored backup holds, or all held ones to one address."""
 
     @click.argument("numbers", type=ROW, nargs=-1, required=not many)
     @click.pass_obj
-    def run(cli: "Cli", numbers: tuple[int, ...], restored: bool = False) -> None:
-        from triaged.adapters.db import installation
+    def run(cli: "Cli", numbers: tuple[int, ...], restored: bool = False, to: str = "") -> None:
+        from triaged.adapters.db import brakes, installation
 
-        if bool(numbers) == restored:
-            raise click.UsageError("give numbers" + (", or --restored" if many else ""))
+        if [bool(numbers), restored, bool(to)].count(True) != 1:
+            raise click.UsageError("give numbers" + (", or --restored, or --to" if many else ""))
         with cli.database.write() as session:
-            numbers = numbers or installation.waiting(session)
+            if not numbers:
+                numbers = installation.waiting(session) if restored else brakes.waiting(session, to)
             changed = change(session, numbers)
+        if not numbers:
+            click.echo("nothing is held " + (f"to {to}" if to else "since a restore"))
         for number in numbers:
             click.echo(f"mail {number}: {done if number in changed else 'left as it is, see `triaged queue show`'}")
         if set(numbers) - set(changed):
@@ -93,6 +96,7 @@ def _change(
 
     if many:
         run = click.option("--restored", is_flag=True, help="All mails that are held since a backup was restored.")(run)
+        run = click.option("--to", metavar="ADDRESS", default="", help="All mails to this address that are held.")(run)
     queue.add_command(click.command(help=help_text)(run), name)
 
 

@@ -105,8 +105,9 @@ def status(cli: "Cli", as_json: bool) -> None:
 def _audited(audit: dict[str, Any] | None) -> str:
     if audit is None:
         return "never"
-    found = len(audit["differences"])
-    return f"{audit['at']:%Y-%m-%d %H:%M} UTC, {f'{found} differences' if found else 'clean'}"
+    found, unseen = len(audit["differences"]), len(audit["not_looked_at"])
+    told = f"{found} difference{'s' * (found != 1)}" if found else "no differences" if unseen else "clean"
+    return f"{audit['at']:%Y-%m-%d %H:%M} UTC, {told}" + (f", {unseen} not looked at" if unseen else "")
 
 
 def _polled(mailbox: dict[str, Any], several: bool) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+UNSEEN = "not looked at: "  # before the reason why a mailbox was not; that is no difference
+
 
 class Check(StrEnum):
     """One comparison, one line of `triaged audit`; docs/operator.md explains each."""

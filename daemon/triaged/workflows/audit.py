@@ -18,7 +18,7 @@ from triaged import log
 from triaged.adapters import imap
 from triaged.adapters.db import conservation, contract_conservation, engine, hosts, inspections, ledger, soundness
 from triaged.adapters.db.conservation import Ground
-from triaged.domain.accounting import Check, Difference, Page
+from triaged.domain.accounting import UNSEEN, Check, Difference, Page
 from triaged.domain.errors import PermanentError, TransientError
 from triaged.mail import identity
 from triaged.settings import Mailbox, Settings
@@ -124,7 +124,7 @@ def _confirmed(first: Look, second: Look) -> Look:
 
 def _keep(database: engine.Database, audited: Audited) -> None:
     problems = [one.sentence() for one in audited.differences]
-    problems += [f"not looked at: {reason}" for reason in audited.unreachable]
+    problems += [f"{UNSEEN}{reason}" for reason in audited.unreachable]
     with database.write() as session:
         inspections.store(session, NAME, audited.at, problems)
 
@@ -137,7 +137,7 @@ def nightly(
     for one in audited.differences[:_TOLD]:
         log.error("difference", check=one.check, text=one.text, fix=one.fix)
     for reason in audited.unreachable:
-        log.error("difference", check=Check.SERVER, text=f"not looked at: {reason}")
+        log.error("difference", check=Check.SERVER, text=f"{UNSEEN}{reason}")
     tell = log.event if audited.clean else log.error
     tell(NAME, differences=len(audited.differences), mails=audited.looked_at.get(Check.DECISIONS, 0))
     return audited

@@ -21,6 +21,7 @@ from triaged.adapters.db import (
     tickets,
 )
 from triaged.adapters.db.models import Inspection
+from triaged.domain.accounting import UNSEEN
 from triaged.domain.delivery import State
 from triaged.settings import Settings
 
@@ -87,7 +88,7 @@ def overview(database: engine.Database, settings: Settings) -> Overview:
             *_of_the_database(restored, damage),
             *_of_the_audit(audited, daemons, now),
         ),
-        audit={"at": audited.at, "differences": audited.problems} if audited else None,
+        audit=_audit(audited) if audited else None,
     )
 
 
@@ -112,11 +113,20 @@ def _of_the_database(restored: tuple[int, int], damage: Inspection | None) -> li
     return said
 
 
+def _audit(audited: Inspection) -> dict[str, Any]:
+    unseen = [problem for problem in audited.problems if problem.startswith(UNSEEN)]
+    differences = [problem for problem in audited.problems if problem not in unseen]
+    return {"at": audited.at, "differences": differences, "not_looked_at": unseen}
+
+
 def _of_the_audit(audited: Inspection | None, daemons: tuple[dict[str, Any], ...], now: datetime) -> list[str]:
     """It runs every night, so two without one are a fault, too."""
     if audited and audited.problems:
-        found = _number(len(audited.problems), "difference")
-        return [f"last audit {audited.at:%Y-%m-%d %H:%M} UTC: {found}: `triaged audit` names them as they are now"]
+        told, when = _audit(audited), f"last audit {audited.at:%Y-%m-%d %H:%M} UTC"
+        said = [f"{when}: {reason}" for reason in told["not_looked_at"]]
+        if found := len(told["differences"]):
+            said.append(f"{when}: {_number(found, 'difference')}: `triaged audit` names them as they are now")
+        return said
     begun = [audited.at] if audited else [daemon["since"] for daemon in daemons if daemon["alive"]]
     if begun and min(begun) < now - _AUDITED:
         return [f"no audit since {min(begun):%Y-%m-%d %H:%M} UTC: `triaged audit`"]

@@ -350,7 +350,7 @@ def test_a_brake_holds_the_second_automatic_mail_to_an_address_and_it_stays_visi
     assert [row.id for row in claim(database)] == [1]
     held = entry(database, 2)
     assert held.state == State.HELD
-    assert held.last_error == "brake: 1 automatic mails to this address in 24 h"
+    assert held.last_error == "brake: limit: 1 to this address in 24 h"
     with database.write() as session:
         outbox.release(session, [2], NOW)
     assert [row.id for row in claim(database)] == [2]
@@ -372,9 +372,9 @@ def test_brakes_count_within_their_window_and_count_only_braked_mail(database: D
 @pytest.mark.parametrize(
     ("recipient", "brake"),
     [
-        ("b@corp.example", "2 automatic mails to corp.example in 1 h"),
-        ("b@c_rp.example", "3 automatic mails in 1 h"),
-        ("b@evilcorp.example", "3 automatic mails in 1 h"),
+        ("b@corp.example", "limit: 2 to corp.example in 1 h"),
+        ("b@c_rp.example", "limit: 3 in 1 h"),
+        ("b@evilcorp.example", "limit: 3 in 1 h"),
     ],
 )
 def test_brakes_per_domain_and_in_all_name_what_they_counted(database: Database, recipient: str, brake: str) -> None:

@@ -38,7 +38,7 @@ def check(session: Session, recipient: str, now: datetime, limits: Limits = USUA
         session.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_LOCK)))
     name, brake = _brake(session, recipient, now, limits)
     if brake:
-        text = f"a brake holds answers, first one to {recipient}: {brake}; see `triaged queue list --state held`"
+        text = f"a brake holds answers, first to {recipient} ({brake}): `triaged queue withdraw --to {recipient}`"
         alarms.ring(session, f"brake-{name}", text, now)
     return f"brake: {brake}" if brake else ""
 
@@ -53,12 +53,18 @@ def _brake(session: Session, recipient: str, now: datetime, limits: Limits) -> t
     day, hour = now - limits.address_window, now - limits.window
     to_domain = Outbox.recipient.endswith(f"@{domain}", autoescape=True)
     if found := _reached(session, limits.per_address, day, Outbox.recipient == recipient):
-        return "address", f"{found} automatic mails to this address in {_hours(limits.address_window)}"
+        return "address", f"limit: {found} to this address in {_hours(limits.address_window)}"
     if found := _reached(session, limits.per_domain, hour, to_domain):
-        return "domain", f"{found} automatic mails to {domain} in {_hours(limits.window)}"
+        return "domain", f"limit: {found} to {domain} in {_hours(limits.window)}"
     if found := _reached(session, limits.in_all, hour):
-        return "all", f"{found} automatic mails in {_hours(limits.window)}"
+        return "all", f"limit: {found} in {_hours(limits.window)}"
     return "", ""
+
+
+def waiting(session: Session, recipient: str) -> tuple[int, ...]:
+    """The mails to this address that are held, by a brake or by a person."""
+    where = (Outbox.state == "held", Outbox.recipient == recipient)
+    return tuple(session.scalars(sqlalchemy.select(Outbox.id).where(*where).order_by(Outbox.id)))
 
 
 def _reached(session: Session, limit: int, since: datetime, *where: ColumnElement[bool]) -> int:
