@@ -155,3 +155,41 @@ def test_help_imports_none_of_the_heavy_libraries() -> None:
     code += "print(sorted({'sqlalchemy', 'rich', 'jinja2', 'pydantic', 'imapclient', 'structlog'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_templates_of_the_operator_s_own_that_do_not_render_stop_the_start_and_no_mail_is_touched(
+    house: desk.Installation, pymap: imap_pymap.Pymap
+) -> None:
+    own = house.config.parent / "own" / "en" / "ticket_opened"
+    own.mkdir(parents=True)
+    (own / "body.txt").write_text("{{ nonsense.x.y }} {% if %}")
+    house.config.write_text(house.config.read_text().replace("[service]", '[service]\ntemplates = "own"', 1))
+    pymap.deliver(house.eu, desk.mail(COMPLETE))
+    run = triaged("run", "--once", config=house.config)
+    assert run.returncode == 1
+    assert "en/ticket_opened/body.txt line 1" in run.stderr
+    assert "`triaged check`" in run.stderr
+    assert len(pymap.mails(house.eu)) == 1
+
+
+def test_answers_that_a_brake_holds_are_withdrawn_by_their_address(
+    house: desk.Installation, pymap: imap_pymap.Pymap
+) -> None:
+    pymap.deliver(house.eu, *(desk.mail(f"Panne {n}", number=n, signed=False) for n in range(3)))
+    assert triaged("run", "--once", config=house.config).returncode == 0
+    assert [one["state"] for one in read(house, "queue", "list")].count("held") == 2
+    nobody = triaged("queue", "withdraw", "--to", "nobody@x.example", config=house.config)
+    assert (nobody.returncode, nobody.stdout) == (0, "nothing is held to nobody@x.example\n")
+    assert triaged("queue", "withdraw", "1", "--to", "a@b.example", config=house.config).returncode == 2
+    done = triaged("queue", "withdraw", "--to", "contact@integra.example", config=house.config)
+    assert done.stdout.count("withdrawn") == 2, done.stderr
+    assert [one["state"] for one in read(house, "queue", "list")].count("withdrawn") == 2
+
+
+def test_a_mailbox_that_the_audit_could_not_look_at_is_no_difference(house: desk.Installation) -> None:
+    house.config.write_text(house.config.read_text().replace(f"port = {house.com.port}", "port = 1", 1))
+    assert triaged("audit", config=house.config).returncode == 4
+    audited = read(house, "status")["audit"]
+    assert audited["differences"] == []
+    assert audited["not_looked_at"][0].startswith("not looked at: partners-com")
+    assert "no differences, 1 not looked at" in triaged("status", config=house.config).stdout

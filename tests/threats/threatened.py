@@ -32,7 +32,8 @@ class NoServer:
     """Nobody polls here."""
 
     def mailbox(self) -> accounts.Mailbox:
-        return accounts.Mailbox(name=accounts.new_name(), port=1)
+        user = accounts.new_name()
+        return accounts.Mailbox(name=user, username=user, port=1)
 
 
 def letter(

@@ -76,13 +76,9 @@ def _archives(file: Document, report: Report) -> None:
             continue
         first, other = seen.setdefault((*place, archive.casefold()), (index, name))
         if first != index:
-            report.problem(
-                file,
-                ("mailbox", index, "archive"),
-                f"mailbox {other!r} (mailbox[{first}]) and {name!r} archive into one folder of one account",
-                "give each mailbox an archive of its own: after a restore its mail comes back from there",
-                archive,
-            )
+            shared = f"{archive!r} is the archive of {other!r} (mailbox[{first}]), too"
+            fix = "give each an archive of its own, because after a restore its mail comes back from there"
+            report.warning(file, ("mailbox", index, "archive"), f"{name!r}: {shared}: {fix}")
 
 
 def _transport(file: Document, report: Report) -> None:
