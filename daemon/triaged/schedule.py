@@ -315,7 +315,7 @@ def _decide(daemon: Daemon) -> None:
 
 
 def _rung(daemon: Daemon, decided: int) -> None:
-    daemon.note("decide", {"at": daemon.now().isoformat(), "decided": decided})
+    daemon.note("decide", {"at": daemon.now(), "decided": decided})
     if decided:
         daemon.mail_owed.set()
 
@@ -338,7 +338,7 @@ def _sent(daemon: Daemon, relay: smtp.Relay) -> None:
         app.database, relay, daemon.owner, daemon.now, daemon.stop, seals=app.seals, pulse=pulse
     )
     daemon.next_due = delivered.next_due
-    daemon.note("deliver", {"at": daemon.now().isoformat(), **delivered.counts})
+    daemon.note("deliver", {"at": daemon.now(), **delivered.counts})
 
 
 def _pause(next_due: datetime | None, now: datetime) -> float:
@@ -421,10 +421,14 @@ def _leave(daemon: Daemon) -> None:
 
 
 def _plain(progress: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
-    return {
-        name: {key: value if isinstance(value, int | None) else str(value) for key, value in state.items()}
-        for name, state in list(progress.items())
-    }
+    """For JSON: times as RFC 3339 UTC."""
+
+    def told(value: object) -> object:
+        if isinstance(value, datetime):
+            return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return value if isinstance(value, int | None) else str(value)
+
+    return {name: {key: told(value) for key, value in state.items()} for name, state in list(progress.items())}
 
 
 def _stop_on_signals(daemon: Daemon) -> None:

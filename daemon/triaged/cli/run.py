@@ -111,5 +111,6 @@ def _audited(audit: dict[str, Any] | None) -> str:
 
 
 def _polled(mailbox: dict[str, Any], several: bool) -> str:
-    state = mailbox.get("state") or mailbox["polled"] or "never polled"
+    polled = f"polled {mailbox['polled']:%Y-%m-%d %H:%M} UTC" if mailbox["polled"] else "never polled"
+    state = mailbox.get("state") or polled
     return f"{mailbox['name']} {state}" + (f" ({mailbox['host']})" if several and mailbox.get("host") else "")

@@ -137,7 +137,7 @@ def _mailbox(name: str, place: ledger.Position | None, daemons: tuple[dict[str, 
     alive = [d for d in daemons if d["alive"] and name in d["progress"]]
     alive.sort(key=lambda d: d["progress"][name].get("state") == _ELSEWHERE)  # who polls it knows most
     told: dict[str, Any] = {**alive[0]["progress"][name], "host": alive[0]["host"]} if alive else {}
-    polled = f"polled {place.polled_at:%Y-%m-%d %H:%M} UTC" if place and place.polled_at else None
+    polled = place.polled_at if place else None
     return {"name": name, "last_uid": place.last_uid if place else None, "polled": polled, **told}
 
 

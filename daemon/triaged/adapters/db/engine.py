@@ -21,6 +21,7 @@ from triaged.domain.errors import PermanentError, TransientError
 Result = TypeVar("Result")
 
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_DISK = ("SQLITE_FULL", "SQLITE_IOERR")
 _CLOSED = ("SQLITE_CANTOPEN", "SQLITE_READONLY")
 _UNSYNCED = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
 _STANDBY = "25006"  # PostgreSQL: read_only_sql_transaction
@@ -197,6 +198,8 @@ def told(error: sqlite3.Error) -> TransientError | Broken | None:
         reason = f"{reason}: look at the rights and the mount of its file and folder"
     if name.startswith(_DAMAGED):
         return Broken(f"database: {reason}. {DAMAGED}")
+    if name.startswith(_DISK) and name not in _UNSYNCED:
+        reason = f"{reason}: is the disk of its folder full? Make room; nothing was stored, nothing is lost"
     if name in _UNSYNCED:
         return Broken(f"database: {reason}: the disk would not write down a commit. {UNSYNCED}")
     return TransientError(f"database: {reason}") if isinstance(error, sqlite3.OperationalError) else None
