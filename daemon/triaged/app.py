@@ -112,13 +112,9 @@ def _refuse_emptied(app: App, *, empty: bool) -> None:
         )
 
 
-def fit(app: App) -> App:
-    """Refuse to work with templates that cannot be rendered: every mail that needs one would end in quarantine. Looked
-    at only where the operator has his own. Raises PermanentError with all that is wrong."""
-    problems = [*app.renderer.problems(), *app.pages.problems()] if app.settings.service.templates else []
-    if problems:
-        raise PermanentError("templates: " + "; ".join(problems) + "; mend them, `triaged check` looks at them again")
-    return ready(app)
+def template_problems(app: App) -> list[str]:
+    """What is wrong with templates where the operator has his own: ours are tested."""
+    return [*app.renderer.problems(), *app.pages.problems()] if app.settings.service.templates else []
 
 
 def schema(app: App) -> tuple[str | None, str]:

@@ -50,6 +50,10 @@ _BEAT = 5.0
 _TAKEOVER = 15.0  # seconds between two looks at who died
 _PATIENCE = 40.0  # a stop gives mails under way 30 s, and everybody else the rest
 _UNASKED = 60.0  # seconds after which the jobs' rows are looked at though nobody rang
+_MEND_TEMPLATE = (
+    "mend it; mails that it stopped lie in quarantine: `triaged quarantine release` decides them again, and "
+    "`triaged queue retry` sends what failed"
+)
 _RETRY = 5.0  # after trouble with the database
 _BATCH = 600.0  # seconds that a batch of mails may take to decide, at the very most
 _ROUND = 120.0  # and one turn of the deliveries
@@ -106,7 +110,7 @@ class Daemon:
 def run(app: App) -> None:
     """The daemon until SIGTERM or SIGINT. Raises TransientError when another one works on the same SQLite database."""
     faulthandler.enable()  # where each thread stood, when the watchdog's SIGABRT or a crash in a library ends us
-    daemon = Daemon(composition.fit(app))
+    daemon = Daemon(composition.ready(app))
     _stop_on_signals(daemon)
     with _exclusive(daemon):
         serve(daemon)
@@ -114,7 +118,7 @@ def run(app: App) -> None:
 
 def run_once(app: App) -> tuple[str, ...]:
     """Drain every mailbox, decide, deliver what is due. Returns what could not be reached; the rest is done anyway."""
-    daemon = Daemon(composition.fit(app))
+    daemon = Daemon(composition.ready(app))
     daemon.note(hosts.ONCE, {"at": daemon.now()})
     _stop_on_signals(daemon)
     with _exclusive(daemon):
@@ -293,6 +297,8 @@ def _start(daemon: Daemon) -> None:
             hosts.only(session, daemon.owner)
     _take_over(daemon)
     decide.announce_again(composition.office(app, daemon.owner))
+    for problem in composition.template_problems(app):
+        log.error("template", problem=problem, fix=_MEND_TEMPLATE)
     daemon.errands.run_now("directory")
 
 
