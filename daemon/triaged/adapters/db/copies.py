@@ -57,11 +57,11 @@ def _alone(partial: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _cleared(partial: Path) -> Iterator[None]:
+    """Whatever happens, nothing is left under this name: what became whole has its own by then."""
     try:
         yield
-    except BaseException:
+    finally:
         partial.unlink(missing_ok=True)
-        raise
 
 
 def _vacuum(database: engine.Database, partial: Path) -> None:
